@@ -1,0 +1,1 @@
+"""What travels between the rooms: model bundles, the decoder, messages, topics and errors."""

@@ -1,0 +1,114 @@
+"""From a model's raw outputs to boxes in input px: the only decoder in the house.
+
+Scores are compared with the threshold before anything else is computed, in the tensor's own integers when it is
+quantised; only the anchors that pass are dequantised. Box distances are the expectation of a softmax over reg_max
+bins (Generalized Focal Loss, arXiv 2006.04388), in cells from the anchor's centre.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trap_contract.detections import Detections, FloatArray
+from trap_contract.manifest import HeadSpec, InputSpec, OutputSpec
+from trap_contract.suppression import suppress
+
+Tensor = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """threshold and iou in 0..1; a trap gives every insect one class, a validator scores every class."""
+
+    threshold: float
+    iou: float = 0.5
+    every_class: bool = False
+    limit: int = 300
+
+
+VALIDATION = DecodeSettings(threshold=0.001, iou=0.7, every_class=True)
+"""What Ultralytics' validator uses, so that the mAP of a bundle compares with its."""
+
+
+def decode(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
+    """Boxes of one picture, best first, in input px; `outputs` in the order of head.outputs, batch of one."""
+    if head.kind == "split":
+        found = Detections.joined([_at_stride(outputs, head, stride, settings) for stride in head.strides])
+    else:
+        found = _whole(outputs[0], head, spec, settings)
+    return suppress(found, settings.iou, class_aware=settings.every_class, limit=settings.limit)
+
+
+def _at_stride(outputs: Sequence[Tensor], head: HeadSpec, stride: int, settings: DecodeSettings) -> Detections:
+    box_place, cls_place = head.outputs_at(stride) or (0, 0)
+    logits, columns = _by_anchor(outputs[cls_place], head.layout)
+    bins, _ = _by_anchor(outputs[box_place], head.layout)
+    cls_spec, box_spec = head.outputs[cls_place], head.outputs[box_place]
+    anchors, classes = _candidates(logits, _stored(_logit(settings.threshold), cls_spec), settings.every_class)
+    if not len(anchors):
+        return Detections.empty()
+    scores = _sigmoid(_real(logits[anchors, classes], cls_spec))
+    distances = _expected(_real(bins[anchors], box_spec), head.reg_max)
+    centres = np.stack([anchors % columns, anchors // columns], axis=1).astype(np.float32) + np.float32(0.5)
+    corners = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
+    return Detections(corners * np.float32(stride), scores, classes)
+
+
+def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
+    rows, output_spec = output[0].T, head.outputs[0]
+    anchors, classes = _candidates(rows[:, 4:], _stored(settings.threshold, output_spec), settings.every_class)
+    scores = _real(rows[anchors, classes + 4], output_spec)
+    centre_boxes = _real(rows[anchors, :4], output_spec)
+    if head.box_unit == "relative":
+        centre_boxes = centre_boxes * np.array([spec.width, spec.height] * 2, np.float32)
+    centres, halves = centre_boxes[:, :2], centre_boxes[:, 2:] / 2
+    return Detections(np.concatenate([centres - halves, centres + halves], axis=1), scores, classes)
+
+
+def _by_anchor(output: Tensor, layout: str) -> tuple[Tensor, int]:
+    """A (1, H, W, C) or (1, C, H, W) map as (H*W, C), and W."""
+    if layout == "NHWC":
+        return output.reshape(-1, output.shape[3]), output.shape[2]
+    return output.reshape(output.shape[1], -1).T, output.shape[3]
+
+
+def _candidates(scores: Tensor, limit: float, every_class: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Anchor and class of each score at or above the limit; one class an anchor unless every_class."""
+    if every_class:
+        anchors, classes = np.nonzero(scores >= limit)
+        return anchors, classes
+    anchors = np.flatnonzero(scores.max(axis=1) >= limit)
+    return anchors, scores[anchors].argmax(axis=1)
+
+
+def _stored(value: float, spec: OutputSpec) -> float:
+    """A real value in the units that the tensor stores."""
+    quantisation = spec.quantisation
+    return value if quantisation is None else value / quantisation.scale + quantisation.zero_point
+
+
+def _real(stored: Tensor, spec: OutputSpec) -> FloatArray:
+    real = stored.astype(np.float32)
+    if spec.quantisation is not None:
+        real = (real - np.float32(spec.quantisation.zero_point)) * np.float32(spec.quantisation.scale)
+    return real
+
+
+def _expected(bins: FloatArray, reg_max: int) -> FloatArray:
+    """DFL logits (N, 4 * reg_max) to distances left, top, right, bottom (N, 4) in cells."""
+    logits = bins.reshape(len(bins), 4, reg_max)
+    weights: FloatArray = np.exp(logits - logits.max(axis=2, keepdims=True))
+    return np.asarray(weights @ np.arange(reg_max) / weights.sum(axis=2), np.float32)
+
+
+def _logit(probability: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.log(np.float64(probability)) - np.log1p(-np.float64(probability)))
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    scores: FloatArray = 1 / (1 + np.exp(-logits))
+    return scores

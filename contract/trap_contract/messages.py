@@ -1,0 +1,202 @@
+"""The messages between trap and collector, as pydantic models.
+
+A window is the record of truth and stands alone: its key is (trap, boot, seq), and a batch only carries windows.
+Unknown fields are ignored and every optional field has a default, so an older and a newer peer understand each other;
+a change that breaks this raises `v` and the version in the topic.
+"""
+
+import hashlib
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trap_contract.errors import MessageError
+from trap_contract.topics import NAME_PATTERN
+
+MAX_WINDOWS = 60
+MAX_SEQ = 2**53 - 1  # the largest integer that every JSON reader keeps exact
+
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
+Boot = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="random 128-bit id, new at every agent start")]
+Seq = Annotated[int, Field(ge=1, le=MAX_SEQ, description="1, 2, 3, ... within a boot")]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Milliseconds = Annotated[int, Field(ge=0, le=MAX_SEQ)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+ClassName = Annotated[str, Field(min_length=1, max_length=64)]
+
+Semantics = Literal["occupancy", "arrivals", "catch_delta"]
+GapReason = Literal["no_frame", "unreadable", "overload", "start", "stop"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Clock(_Model):
+    """How far the wall clock can be trusted; a Pi without a battery boots in the past."""
+
+    synced: bool
+    source: Literal["ntp", "gnss", "rtc", "none"] = "none"
+
+
+class ModelRef(_Model):
+    """Which model made the counts."""
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    threshold: Score
+    backend: Annotated[str, Field(max_length=64)] = ""
+
+
+class Gap(_Model):
+    """A stretch of the window in which nothing was observed, and why."""
+
+    reason: GapReason
+    seconds: Seconds
+
+
+class Occupancy(_Model):
+    """How many of one class were in the picture at once, over the analysed frames."""
+
+    mean: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    max: Count
+
+
+class Latency(_Model):
+    """Milliseconds from a frame in memory to its counts."""
+
+    p50: Seconds
+    p95: Seconds
+
+
+class Effort(_Model):
+    """What was looked at: without it a zero means nothing."""
+
+    observed_s: Seconds
+    frames_seen: Count
+    frames_analysed: Count
+    frames_dropped: Count = 0
+    gaps: tuple[Gap, ...] = ()
+
+
+class Window(_Model):
+    """One closed counting window of one trap.
+
+    `counts` has every class of the model, zeros included; it is null exactly when no frame was analysed.
+    With `occupancy` semantics a count is the median number in the picture, halves rounded up.
+    """
+
+    boot: Boot
+    seq: Seq
+    kernel_boot: Annotated[str, Field(max_length=64, description="domain in which mono_ms values compare")] = ""
+    wall_ms: Annotated[Milliseconds, Field(description="window start, UTC, by the trap's wall clock")]
+    mono_ms: Annotated[Milliseconds, Field(description="window start by the monotonic clock")]
+    duration_ms: Annotated[Milliseconds, Field(gt=0)]
+    clock: Clock
+    semantics: Semantics
+    counts: dict[ClassName, Count] | None
+    occupancy: dict[ClassName, Occupancy] = {}
+    confidence: dict[ClassName, Score] = {}
+    effort: Effort
+    model: ModelRef
+    latency_ms: Latency | None = None
+
+    @model_validator(mode="after")
+    def _counts_need_frames(self) -> Self:
+        if (self.counts is None) != (self.effort.frames_analysed == 0):
+            raise ValueError("counts must be null exactly when frames_analysed is 0")
+        return self
+
+    def canonical(self) -> bytes:
+        """The bytes that identify this content: JSON with fixed field order."""
+        return self.model_dump_json().encode()
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical content, hex."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+
+class CountBatch(_Model):
+    """Topic `counts`: one or more closed windows of one trap, possibly of several boots."""
+
+    v: Literal[1] = 1
+    trap: Name
+    sent_wall_ms: Milliseconds
+    backlog: Annotated[bool, Field(description="a replay: store it, raise no alert")] = False
+    windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=MAX_WINDOWS)]
+
+
+class AckRange(_Model):
+    """Windows first..last of one boot, both ends included."""
+
+    boot: Boot
+    first: Seq
+    last: Seq
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.last < self.first:
+            raise ValueError("last must not be below first")
+        return self
+
+
+class Ack(_Model):
+    """Topic `ack`: these windows are committed to the collector's database; only now may the trap forget them."""
+
+    v: Literal[1] = 1
+    trap: Name
+    ranges: Annotated[tuple[AckRange, ...], Field(min_length=1)]
+
+
+class State(_Model):
+    """Topic `state`, retained, also the last will."""
+
+    v: Literal[1] = 1
+    trap: Name
+    state: Literal["online", "stopped", "offline"]
+    boot: Boot
+    wall_ms: Milliseconds
+
+
+class Birth(_Model):
+    """Topic `birth`, retained, sent at every connect: what this trap is and what it still holds."""
+
+    v: Literal[1] = 1
+    trap: Name
+    boot: Boot
+    agent_version: str
+    board: str = ""
+    model: ModelRef
+    classes: tuple[ClassName, ...]
+    semantics: Semantics
+    window_s: Seconds
+    held: tuple[AckRange, ...] = ()
+
+
+Message = TypeVar("Message", bound=BaseModel)
+
+
+def parse_message(kind: type[Message], payload: bytes) -> Message:
+    """Validate bytes from the broker.
+
+    Raises MessageError that says what is wrong and where, whatever the bytes are.
+    """
+    try:
+        return kind.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "payload"
+        raise MessageError(f"{kind.__name__} is malformed at {place}: {first['msg']}") from error
+
+
+def ranges_of(keys: list[tuple[str, int]]) -> tuple[AckRange, ...]:
+    """Fewest ranges that cover exactly these (boot, seq) keys."""
+    ranges: list[AckRange] = []
+    for boot, seq in sorted(set(keys)):
+        last = ranges[-1] if ranges else None
+        if last and last.boot == boot and last.last + 1 == seq:
+            ranges[-1] = AckRange(boot=boot, first=last.first, last=seq)
+        else:
+            ranges.append(AckRange(boot=boot, first=seq, last=seq))
+    return tuple(ranges)
