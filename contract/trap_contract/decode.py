@@ -110,5 +110,4 @@ def _logit(probability: float) -> float:
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:
-    scores: FloatArray = 1 / (1 + np.exp(-logits))
-    return scores
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)

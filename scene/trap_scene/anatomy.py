@@ -39,6 +39,19 @@ class Look:
     wing_opacity: float
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """How a leg is held: its hip, its heading from there, its turns (3,) at knee, ankle and along the tarsus.
+
+    `pair` 0 front, 1 middle, 2 hind: hind legs are the longest.
+    """
+
+    hip: Floats
+    heading: float
+    bends: Floats
+    pair: int
+
+
 def unit(angle: float) -> Floats:
     """The direction of an angle in radians, (2,)."""
     return np.array([np.cos(angle), np.sin(angle)])
@@ -46,12 +59,12 @@ def unit(angle: float) -> Floats:
 
 def grain(rng: np.random.Generator, strength: float, cells: int = 7) -> Texture:
     """A small field of blotches around 1, to be stretched over a surface."""
-    return np.clip(1 + strength * rng.standard_normal((cells, cells)), 0.3, 1.7).astype(np.float32)
+    return np.asarray(np.clip(1 + strength * rng.standard_normal((cells, cells)), 0.3, 1.7), np.float32)
 
 
 def round_profile(radius: float) -> Floats:
     """Radii of an ellipsoid along its axis."""
-    return radius * np.sqrt(1 - np.linspace(-1, 1, 33) ** 2)
+    return np.asarray(radius * np.sqrt(1 - np.linspace(-1, 1, 33) ** 2))
 
 
 def plain_skin(rng: np.random.Generator, colour: Floats, rough: float = 0.12) -> Texture:
@@ -59,7 +72,7 @@ def plain_skin(rng: np.random.Generator, colour: Floats, rough: float = 0.12) ->
     height, width = _SKIN
     blotch = cv2.resize(grain(rng, rough), (width, height), interpolation=cv2.INTER_CUBIC)
     scales = 1 + rough * rng.standard_normal((height, width), dtype=np.float32)
-    return (colour * (blotch * scales)[..., None]).astype(np.float32)
+    return np.asarray(colour * (blotch * scales)[..., None], np.float32)
 
 
 def abdomen(rng: np.random.Generator, look: Look, start: Floats, end: Floats, droop: float) -> Tube:
@@ -134,6 +147,12 @@ def proboscis(rng: np.random.Generator, look: Look, base: Floats, facing: float)
     return Stroke(path, np.linspace(0.024, 0.017, 6), np.repeat(look.leg[None] * 0.75, 6, axis=0))
 
 
+def chain(angles: Floats, steps: Floats) -> Floats:
+    """Points from the origin on, each a step further along its angle: (N,), (N,) to (N+1,2)."""
+    moves = steps[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.concatenate([np.zeros((1, 2)), np.cumsum(moves, axis=0)])
+
+
 def palp(rng: np.random.Generator, look: Look, base: Floats, facing: float) -> tuple[Stroke, Hairs]:
     """A palp: as long as the proboscis, thick and tufted at the tip in males; a stub in females."""
     length = rng.uniform(0.34, 0.40) if look.male else rng.uniform(0.06, 0.09)
@@ -155,40 +174,37 @@ def antenna(rng: np.random.Generator, look: Look, base: Floats, facing: float, c
     """An antenna of 13 segments with a whorl of hairs on each: a dense plume in males, a few short hairs in females."""
     t = np.linspace(0, 1, _FLAGELLUM + 1)
     angle = facing + curve * t
-    length = rng.uniform(0.28, 0.33)
-    path = base + np.concatenate([[[0, 0]], np.cumsum(np.stack([np.cos(angle), np.sin(angle)], 1), 0)[:-1]]) * (
-        length / _FLAGELLUM
-    )
-    width = np.full(_FLAGELLUM + 1, 0.014)
+    path = base + chain(angle[:-1], np.full(_FLAGELLUM, rng.uniform(0.29, 0.34) / _FLAGELLUM))
+    width = np.full(_FLAGELLUM + 1, 0.013 if look.male else 0.01)
     width[:2] = 0.04 if look.male else 0.028  # the pedicel that holds Johnston's organ
-    stem = Stroke(path, width, np.repeat(look.leg[None] * 0.8, _FLAGELLUM + 1, axis=0))
-    per_whorl, reach = (16, 0.15) if look.male else (3, 0.042)
-    node = np.repeat(np.arange(1, _FLAGELLUM if look.male else _FLAGELLUM + 1), per_whorl)
+    stem = Stroke(path, width, np.repeat(look.leg[None] * 0.7, _FLAGELLUM + 1, axis=0))
+    per_whorl, reach, opacity = (12, 0.155, 0.55) if look.male else (3, 0.042, 0.4)
+    node = np.repeat(np.arange(1, _FLAGELLUM - 1 if look.male else _FLAGELLUM + 1), per_whorl)
     side = rng.choice([-1.0, 1.0], len(node))
-    lean = angle[node] + side * rng.uniform(0.45, 1.15, len(node))
-    size = reach * rng.uniform(0.65, 1.0, len(node)) * (1.05 - 0.6 * t[node])
+    lean = angle[node] + side * rng.uniform(0.5, 1.2, len(node)) * (1.1 - 0.5 * t[node])
+    size = reach * rng.uniform(0.6, 1.0, len(node)) * (1.1 - 0.75 * t[node])
     tips = path[node] + size[:, None] * np.stack([np.cos(lean), np.sin(lean)], 1)
-    return stem, Hairs(path[node], tips, look.hair)
+    return stem, Hairs(path[node], tips, look.hair, opacity)
 
 
-def leg(rng: np.random.Generator, look: Look, hip: Floats, heading: float, bends: Floats, pair: int) -> Stroke:
-    """A jointed leg: femur, tibia and five tarsal segments; `bends` (3,) turns at knee, ankle and along the tarsus.
-
-    `pair` 0 front, 1 middle, 2 hind: hind legs are the longest.
-    """
-    lengths = np.array([0.34, 0.36, 0.40]) * (1 + np.array([0.0, 0.06, 0.22])[pair]) * rng.uniform(0.65, 1.0, 3)
-    turns = np.concatenate([[0, 0, bends[0], 0, bends[1]], np.full(6, bends[2] / 6)])
+def leg(rng: np.random.Generator, look: Look, joint: Joint) -> Stroke:
+    """A jointed leg: femur, tibia and five tarsal segments."""
+    grown = 1 + np.array([0.0, 0.06, 0.22])[joint.pair]
+    lengths = np.array([0.34, 0.36, 0.40]) * grown * rng.uniform(0.65, 1.0, 3)
+    knee, ankle, tarsus = joint.bends
+    turns = np.concatenate([[0, 0, knee, 0, ankle], np.full(6, tarsus / 6)])
     steps = np.concatenate([np.repeat(lengths[:2] / 2, 2), np.full(7, lengths[2] / 7)])
-    angles = heading + np.cumsum(turns)
-    path = hip + np.concatenate([[[0, 0]], np.cumsum(steps[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1), 0)])
-    width = np.array([0.024, 0.03, 0.022, 0.021, 0.019, 0.016, 0.015, 0.014, 0.013, 0.012, 0.011, 0.01])
+    path = joint.hip + chain(joint.heading + np.cumsum(turns), steps)
+    width = np.array([0.019, 0.024, 0.018, 0.016, 0.015, 0.013, 0.012, 0.011, 0.01, 0.009, 0.008, 0.007])
     colour = np.repeat(look.leg[None], 12, axis=0) * np.linspace(1.0, 0.85, 12)[:, None]
     if look.band is not None:
         colour[[2, 5, 7, 9]] = look.band
     return Stroke(path, width, colour)
 
 
-def wing(rng: np.random.Generator, look: Look, hinge: Floats, angle: float, front: float, narrow: float = 1.0) -> Blade:
+def wing(
+    rng: np.random.Generator, look: Look, hinge: Floats, angle: float, front: float, *, narrow: float = 1.0
+) -> Blade:
     """A narrow wing with scaled veins and a fringe; `front` +1 or -1 says on which side of its axis the costa lies."""
     size = np.array([0.74, front * 0.19 * narrow]) * rng.uniform(0.92, 1.06)
     turn = np.array([unit(angle), unit(angle + np.pi / 2)])
@@ -199,13 +215,13 @@ def wing(rng: np.random.Generator, look: Look, hinge: Floats, angle: float, fron
     veins = tuple(_vein(look, hinge + (np.array(v) * size) @ turn, i == 0) for i, v in enumerate(_VEINS))
     edge = np.repeat(np.stack([x, hind], 1)[4:], 4, axis=0)
     roots = edge + rng.uniform(-0.02, 0.02, edge.shape)
-    tips = roots + np.stack([rng.uniform(0.0, 0.05, len(edge)), rng.uniform(-0.16, -0.06, len(edge))], 1)
+    tips = roots + np.stack([rng.uniform(0.0, 0.05, len(edge)), rng.uniform(-0.10, -0.02, len(edge))], 1)
     fringe = Hairs(hinge + (roots * size) @ turn, hinge + (tips * size) @ turn, look.hair * 0.8)
     return Blade(hinge + (outline * size) @ turn, look.wing, look.wing_opacity, grain(rng, 0.14), veins, fringe)
 
 
 def _vein(look: Look, path: Floats, costa: bool) -> Stroke:
-    width = np.full(len(path), 0.02 if costa else 0.011)
+    width = np.full(len(path), 0.016 if costa else 0.008)
     return Stroke(path, width, np.repeat(look.leg[None] * 0.9, len(path), axis=0))
 
 
@@ -219,5 +235,5 @@ def bristles(rng: np.random.Generator, look: Look, body: Tube, count: int) -> Ha
     away = outline[pick] - spine[pick % half]
     away /= np.maximum(np.hypot(away[:, 0], away[:, 1]), 1e-6)[:, None]
     back = (body.end - body.start) / np.hypot(*(body.end - body.start))
-    tips = outline[pick] + rng.uniform(0.012, 0.035, count)[:, None] * (away + back * rng.uniform(0, 1, (count, 1)))
+    tips = outline[pick] + rng.uniform(0.008, 0.026, count)[:, None] * (away + back * rng.uniform(0, 1, (count, 1)))
     return Hairs(outline[pick] - 0.01 * away, tips, look.hair)

@@ -1,6 +1,6 @@
 """Paint body parts, given in body units, on a premultiplied BGRA canvas: strokes, hairs, solid tubes, clear blades."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -27,7 +27,11 @@ class Frame:
     def place(self, points: Floats) -> Floats:
         """Canvas px of body points, (N,2) to (N,2)."""
         c, s = np.cos(self.turn), np.sin(self.turn)
-        return self.origin + self.scale * points @ np.array([[c, s], [-s, c]])
+        return np.asarray(self.origin + self.scale * points @ np.array([[c, s], [-s, c]]))
+
+    def within(self, rows: slice, cols: slice) -> "Frame":
+        """The same frame, seen from a window of the canvas."""
+        return replace(self, origin=self.origin - (cols.start, rows.start))
 
 
 class Part(Protocol):
@@ -48,15 +52,25 @@ def _fixed(points: Floats) -> NDArray[np.int32]:
     return np.round(points * (1 << _SHIFT)).astype(np.int32)
 
 
-def _ink(colour: Floats, opacity: float = 1.0) -> tuple[float, float, float, float]:
-    b, g, r = (float(np.clip(v, 0, 255)) * opacity for v in colour)
-    return b, g, r, 255.0 * opacity
+def _inks(colours: Floats, opacity: float = 1.0) -> list[list[float]]:
+    """Premultiplied BGRA of colours (N,3)."""
+    opaque = np.column_stack([np.clip(colours, 0, 255), np.full(len(colours), 255.0)])
+    inks: list[list[float]] = (opaque * opacity).tolist()
+    return inks
 
 
 def _window(canvas: Layer, points: Floats, margin: float) -> tuple[slice, slice]:
     low = np.clip(np.floor(points.min(axis=0) - margin), 0, None).astype(int)
     high = np.ceil(points.max(axis=0) + margin).astype(int) + 1
     return slice(low[1], min(high[1], canvas.shape[0])), slice(low[0], min(high[0], canvas.shape[1]))
+
+
+def _lines(canvas: Layer, at: Floats, inks: list[list[float]], widths: list[int]) -> None:
+    """Join successive points; a width of 0 leaves that piece out."""
+    ends = _fixed(at).tolist()
+    for start, end, ink, width in zip(ends[:-1], ends[1:], inks, widths, strict=True):
+        if width:
+            cv2.line(canvas, start, end, ink, width, cv2.LINE_AA, _SHIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +89,12 @@ class Stroke:
 
     def draw(self, canvas: Layer, frame: Frame, at: Floats, opacity: float) -> None:
         """Draw along canvas points `at`; a stroke of 3 px or more gets a lit edge."""
-        ends = _fixed(at).tolist()
-        widths = (0.5 * (self.width[1:] + self.width[:-1]) * frame.scale).round().clip(1).astype(int).tolist()
-        for i, width in enumerate(widths):
-            ink = _ink(0.5 * (self.colour[i] + self.colour[i + 1]), opacity)
-            cv2.line(canvas, ends[i], ends[i + 1], ink, width, cv2.LINE_AA, _SHIFT)
-        lit = at + frame.light[:2] * (0.3 * frame.scale * self.width[:, None])
-        for i, ((p, q), width) in enumerate(zip(np.stack([_fixed(lit)[:-1], _fixed(lit)[1:]], 1).tolist(), widths)):
-            if width >= 3:
-                cv2.line(canvas, p, q, _ink(self.colour[i] * 1.25 + 18, opacity), 1, cv2.LINE_AA, _SHIFT)
+        widths = np.clip(0.5 * (self.width[1:] + self.width[:-1]) * frame.scale + 0.5, 1, None).astype(int)
+        colour = 0.5 * (self.colour[1:] + self.colour[:-1])
+        _lines(canvas, at, _inks(colour, opacity), widths.tolist())
+        if widths.max() >= 3:
+            lit = at + frame.light[:2] * (0.3 * frame.scale * self.width[:, None])
+            _lines(canvas, lit, _inks(colour * 1.2 + 14, opacity), (widths >= 3).astype(int).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +104,21 @@ class Hairs:
     roots: Floats
     tips: Floats
     colour: Floats
+    opacity: float = 0.6
 
     def reach(self) -> Floats:
         return self.tips
 
     def paint(self, canvas: Layer, frame: Frame) -> None:
-        self.draw(canvas, frame, 1.0)
+        rows, cols = _window(canvas, frame.place(np.concatenate([self.roots, self.tips])), 2.0)
+        layer = np.zeros_like(canvas[rows, cols])
+        self.draw(layer, frame.within(rows, cols), self.opacity)
+        over(canvas[rows, cols], layer)
 
     def draw(self, canvas: Layer, frame: Frame, opacity: float) -> None:
         """Draw at the given opacity, which replaces what is below: for hairs on a fresh layer."""
         lines = _fixed(np.stack([frame.place(self.roots), frame.place(self.tips)], axis=1))
-        cv2.polylines(canvas, list(lines), False, _ink(self.colour, opacity), 1, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(canvas, list(lines), False, _inks(self.colour[None], opacity)[0], 1, cv2.LINE_AA, _SHIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +159,21 @@ class Tube:
         radius = radii.astype(np.float32)[step]
         cover = np.clip(radius - np.abs(v) + 0.5, 0, 1) * ((u > 0) & (u < 1))
         s = np.clip(v / np.maximum(radius, 0.5), -1, 1)
-        painted = self._lit(u, s, slopes[step], frame.light, axis, side)
+        light = (float(axis @ frame.light[:2]), float(side @ frame.light[:2]), float(frame.light[2]))
+        painted = self._lit(u, s, slopes[step], light)
         top = np.dstack([painted * cover[..., None], cover * 255.0])
         over(canvas[rows, cols], top)
 
-    def _lit(self, u: Texture, s: Texture, slope: Texture, light: Floats, axis: Texture, side: Texture) -> Texture:
-        """Lambert shading of the skin over a round surface, with a soft highlight and darker limbs."""
+    def _lit(self, u: Texture, s: Texture, slope: Texture, light: tuple[float, float, float]) -> Texture:
+        """Lambert shading of the skin with a soft highlight; `light` is along the axis, across it, and upward."""
         upright = np.sqrt(np.maximum(1.0 - s * s, 0.0))
-        toward = s * np.float32(side @ light[:2]) + upright * np.float32(light[2])
-        facing = (toward - slope * np.float32(axis @ light[:2])) / np.sqrt(1.0 + slope * slope)
+        facing = (s * light[1] + upright * light[2] - slope * light[0]) / np.sqrt(1.0 + slope * slope)
         facing = np.maximum(facing, 0.0)
         height, width = self.skin.shape[:2]
         skin = cv2.remap(self.skin, (s + 1) * (0.5 * (width - 1)), u * (height - 1), cv2.INTER_LINEAR)
         bright = (0.38 + 0.72 * facing) * (0.75 + 0.25 * upright)
         shine = np.float32(150 * self.gloss) * facing**12
-        return np.clip(skin.reshape(*u.shape, 3) * bright[..., None] + shine[..., None], 0, 255)
+        return np.asarray(np.clip(skin.reshape(*u.shape, 3) * bright[..., None] + shine[..., None], 0, 255), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +188,17 @@ class Blade:
     fringe: Hairs | None = None
 
     def reach(self) -> Floats:
-        return self.outline
+        return self.outline if self.fringe is None else np.concatenate([self.outline, self.fringe.tips])
 
     def paint(self, canvas: Layer, frame: Frame) -> None:
-        outline = frame.place(self.outline)
-        rows, cols = _window(canvas, outline, 4.0)
+        rows, cols = _window(canvas, frame.place(self.reach()), 2.0)
         layer = np.zeros_like(canvas[rows, cols])
-        local = Frame(frame.scale, frame.turn, frame.origin - (cols.start, rows.start), frame.light)
+        local = frame.within(rows, cols)
         if self.fringe is not None:
             self.fringe.draw(layer, local, min(1.0, self.opacity * 1.3))
-        membrane = _ink(self.colour, self.opacity)
+        membrane = _inks(self.colour[None], self.opacity)[0]
         cv2.fillPoly(layer, [_fixed(local.place(self.outline))], membrane, cv2.LINE_AA, _SHIFT)
         for vein in self.veins:
-            vein.draw(layer, local, local.place(vein.path), min(1.0, 0.35 + self.opacity))
+            vein.draw(layer, local, local.place(vein.path), min(1.0, 0.25 + self.opacity))
         grain = cv2.resize(self.grain, layer.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         over(canvas[rows, cols], np.clip(layer * grain[..., None], 0, 255))

@@ -10,21 +10,24 @@ from trap_scene.brush import Floats, Frame, Layer, Part
 
 SUPERSAMPLING = 3
 _MARGIN_PX = 2
-VISIBLE_ALPHA = 56  # of 255: fainter pixels do not count as the insect
+VISIBLE_ALPHA = 36  # of 255: fainter pixels do not count as the insect
 
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """Premultiplied BGRA pixels, and where (x, y px) the head lies in them."""
+    """Premultiplied BGRA pixels, where (x, y px) the head and the body's origin lie in them, and px per body unit."""
 
     pixels: Layer
     head: tuple[float, float]
+    centre: tuple[float, float]
+    unit_px: float
 
 
 def extent(parts: Sequence[Part]) -> float:
-    """The longest distance, in body units, from one end of the parts to another (of the bounding box)."""
-    points = np.concatenate([part.reach() for part in parts])
-    return float(np.hypot(*(points.max(axis=0) - points.min(axis=0))))
+    """The longest distance between two points of the parts, in body units."""
+    points = np.concatenate([part.reach() for part in parts]).astype(np.float32)
+    hull = cv2.convexHull(points)[:, 0]
+    return float(np.hypot(*(hull[:, None] - hull[None]).transpose(2, 0, 1)).max())
 
 
 def raster(parts: Sequence[Part], head: Floats, unit_px: float, turn: float) -> Sprite:
@@ -40,9 +43,9 @@ def raster(parts: Sequence[Part], head: Floats, unit_px: float, turn: float) -> 
     canvas = np.zeros((size[1] * SUPERSAMPLING, size[0] * SUPERSAMPLING, 4), np.uint8)
     for part in parts:
         part.paint(canvas, frame)
-    x, y = frame.place(head[None])[0] / SUPERSAMPLING
     small = cv2.resize(canvas, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
-    return Sprite(small, (float(x), float(y)))
+    (head_x, head_y), (x, y) = (frame.place(np.stack([head, np.zeros(2)])) / SUPERSAMPLING).tolist()
+    return Sprite(small, (head_x, head_y), (x, y), unit_px)
 
 
 def defocus(sprite: Sprite, radius_px: float) -> Sprite:
@@ -52,4 +55,19 @@ def defocus(sprite: Sprite, radius_px: float) -> Sprite:
     disc = np.clip(radius_px + 0.5 - np.hypot(r[None], r[:, None]), 0, 1)
     wide = cv2.copyMakeBorder(sprite.pixels, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
     soft = cv2.filter2D(wide, -1, disc / disc.sum(), borderType=cv2.BORDER_CONSTANT)
-    return Sprite(soft, (sprite.head[0] + pad, sprite.head[1] + pad))
+    (head_x, head_y), (x, y) = sprite.head, sprite.centre
+    return Sprite(soft, (head_x + pad, head_y + pad), (x + pad, y + pad), sprite.unit_px)
+
+
+def turned(sprite: Sprite, turn: float, shift: tuple[float, float]) -> Sprite:
+    """The sprite turned about its centre by `turn` radians and then moved by `shift` px; its centre is whole."""
+    high, wide = sprite.pixels.shape[:2]
+    c, s = np.cos(turn), np.sin(turn)
+    rotation = np.array([[c, -s], [s, c]])
+    corners = (np.array([[0, 0], [wide, 0], [0, high], [wide, high]]) - sprite.centre) @ rotation.T
+    low, far = np.floor(corners.min(axis=0)) - 1, np.ceil(corners.max(axis=0)) + 2
+    move = np.array(shift) - low - rotation @ sprite.centre
+    size = (far - low).astype(int).tolist()
+    pixels = cv2.warpAffine(sprite.pixels, np.column_stack([rotation, move]), size, flags=cv2.INTER_CUBIC)
+    head_x, head_y = (rotation @ sprite.head + move).tolist()
+    return Sprite(np.asarray(pixels, np.uint8), (head_x, head_y), (float(-low[0]), float(-low[1])), sprite.unit_px)

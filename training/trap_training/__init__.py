@@ -1,0 +1,1 @@
+"""Pictures -> teacher -> distilled students -> report."""

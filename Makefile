@@ -1,0 +1,43 @@
+# Every command a developer or a newcomer needs; `make` alone lists them.
+PYTHON ?= python3
+DEMO_SECONDS ?= 0
+DEMO_HTTP_PORT ?= 8765
+DEMO_MQTT_PORT ?= 18830
+RUN = .venv/bin/
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench schemas constraints clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install everything for development into .venv
+	@$(PYTHON) deploy/prepare.py all
+
+demo: ## broker, collector and a counting trap on this machine; DEMO_SECONDS=30 ends by itself
+	@$(PYTHON) deploy/prepare.py demo
+	@$(RUN)python -m trap_deploy.demo --seconds $(DEMO_SECONDS) --http-port $(DEMO_HTTP_PORT) --mqtt-port $(DEMO_MQTT_PORT)
+
+test: setup lint ## lint, types and all tests
+	@$(RUN)python -m pytest -n 2 --dist loadgroup
+
+lint: setup ## ruff (format and rules) and mypy
+	@$(RUN)ruff format --check -q . || (echo "run: make format"; exit 1)
+	@$(RUN)ruff check -q .
+	@$(RUN)mypy --no-error-summary
+
+format: setup ## put the code into its one format
+	@$(RUN)ruff format -q . && $(RUN)ruff check -q --fix .
+
+bench: setup ## every number that a document claims, measured here
+	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)python $$file || exit 1; done
+
+schemas: setup ## write docs/protocol from the message models
+	@$(RUN)python -m trap_contract.protocol docs/protocol
+
+constraints: setup ## pin again everything that pyproject.toml allows
+	@$(RUN)uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --no-emit-index-url --no-annotate --no-header --upgrade -q -o constraints.txt
+
+clean: ## remove what runs and demos left (not .venv, not models)
+	@rm -rf runs demo-data dist build .cache .mypy_cache .pytest_cache .ruff_cache

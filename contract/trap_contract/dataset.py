@@ -1,0 +1,169 @@
+"""A YOLO data set on disk: a YAML naming classes and splits, pictures, and one label text beside each.
+
+Ultralytics runs whatever a YAML's `download:` says; here such a file is refused.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from trap_contract.errors import DataError
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """N boxes of one picture: classes (N,) and boxes (N, 4) as centre x, centre y, width, height in 0..1."""
+
+    classes: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def corners(self, width: int, height: int) -> NDArray[np.float64]:
+        """Boxes as x0, y0, x1, y1 in px of a picture of this size."""
+        centres, halves = self.boxes[:, :2], self.boxes[:, 2:] / 2
+        scale = np.array([width, height] * 2, np.float64)
+        return np.concatenate([centres - halves, centres + halves], axis=1) * scale
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Class names, and for each split the places that hold its pictures."""
+
+    file: Path
+    names: tuple[str, ...]
+    splits: dict[str, tuple[Path, ...]]
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read a data set's YAML.
+
+        Raises DataError when it is missing or malformed, has no classes, or wants to download.
+        """
+        content = _content(file)
+        root = (file.parent / str(content.get("path") or ".")).resolve()
+        splits = {split: _places(file, root, content[split]) for split in SPLITS if content.get(split)}
+        if not splits:
+            raise DataError(f"{file}: names no split: add 'train:' and 'val:' with folders of pictures")
+        return cls(file, _names(file, content.get("names")), splits)
+
+    def pictures(self, split: str) -> list[Path]:
+        """The pictures of a split, sorted.
+
+        Raises DataError when the split is not in the YAML, or has no picture.
+        """
+        if split not in self.splits:
+            raise DataError(f"{self.file}: has no split {split!r}, only {', '.join(self.splits)}")
+        found = sorted({picture for place in self.splits[split] for picture in _pictures_at(self.file, place)})
+        if not found:
+            raise DataError(f"{self.file}: split {split!r} has no picture in {', '.join(map(str, self.splits[split]))}")
+        return found
+
+    def digest(self, split: str) -> str:
+        """SHA-256, hex, over names, pictures and labels of a split; file names do not count."""
+        digest = hashlib.sha256("\n".join(self.names).encode())
+        for picture in self.pictures(split):
+            digest.update(hashlib.sha256(picture.read_bytes()).digest())
+            label = label_file(picture)
+            digest.update(hashlib.sha256(label.read_bytes() if label.exists() else b"").digest())
+        return digest.hexdigest()
+
+
+def label_file(picture: Path) -> Path:
+    """Where the labels of a picture are: the last folder named `images` becomes `labels`."""
+    parts = list(picture.parts)
+    places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    return Path(*parts).with_suffix(".txt")
+
+
+def read_labels(picture: Path) -> Labels:
+    """The labels of a picture; a missing file means no insect.
+
+    Raises DataError naming the line that is not `class x y width height`.
+    """
+    file = label_file(picture)
+    rows = [] if not file.exists() else [*_rows(file)]
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    return Labels(table[:, 0].astype(np.int64), table[:, 1:])
+
+
+def write_labels(picture: Path, labels: Labels) -> None:
+    """Write the label text that belongs to a picture."""
+    file = label_file(picture)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pairs = zip(labels.classes, labels.boxes, strict=True)
+    lines = [f"{name} " + " ".join(f"{value:.6f}" for value in box) + "\n" for name, box in pairs]
+    file.write_text("".join(lines))
+
+
+def write_description(folder: Path, names: tuple[str, ...], splits: tuple[str, ...]) -> Path:
+    """Write data.yaml for pictures in folder/images/SPLIT; returns its path."""
+    file = folder / "data.yaml"
+    content: dict[str, Any] = {"path": ".", **{split: f"images/{split}" for split in splits}}
+    file.write_text(yaml.safe_dump({**content, "names": dict(enumerate(names))}, sort_keys=False))
+    return file
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise DataError(f"{file}: no such data set description: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: not a data set description: it must map train, val and names")
+    if "download" in content:
+        raise DataError(
+            f"{file}: has a 'download:' entry, which trainers run as code: fetch the pictures yourself and remove it"
+        )
+    return content
+
+
+def _names(file: Path, names: Any) -> tuple[str, ...]:
+    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+        names = [names[place] for place in range(len(names))]
+    if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names):
+        raise DataError(f"{file}: 'names' must list every class once, numbered from 0")
+    return tuple(map(str, names))
+
+
+def _places(file: Path, root: Path, entry: Any) -> tuple[Path, ...]:
+    entries = entry if isinstance(entry, list) else [entry]
+    if not all(isinstance(item, str) for item in entries):
+        raise DataError(f"{file}: a split must be a folder, a list file, or several of them; got {entry!r}")
+    return tuple((root / item).resolve() for item in entries)
+
+
+def _pictures_at(file: Path, place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from (path for path in place.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    elif place.suffix == ".txt" and place.exists():
+        yield from ((place.parent / line.strip()) for line in place.read_text().splitlines() if line.strip())
+    else:
+        raise DataError(f"{file}: {place} is neither a folder of pictures nor a list of them")
+
+
+def _rows(file: Path) -> Iterator[list[float]]:
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = [float(part) for part in line.split()]
+        except ValueError:
+            row = []
+        if len(row) != 5 or row[0] != int(row[0]) or row[0] < 0 or not np.isfinite(row).all():
+            raise DataError(f"{file}:{number}: expected 'class x y width height', got {line.strip()!r}")
+        yield row

@@ -1,0 +1,122 @@
+"""trap-export: build bundles, measure them, show what they say of themselves."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from trap_contract.bundle import read_manifest
+from trap_contract.command import run_command
+from trap_contract.dataset import DataSet
+from trap_contract.detector import Detector
+from trap_contract.errors import BundleError, ConfigError
+from trap_contract.manifest import Metrics
+from trap_contract.quiet import quiet_ultralytics
+
+from trap_export.evaluation import measure, score_pictures
+
+app = typer.Typer(help="Model bundles: build, eval, show.", no_args_is_help=True, add_completion=False)
+console = Console(stderr=True)
+CACHE = Path(".cache/zancudo")
+
+Data = Annotated[Path, typer.Option("--data", help="Data set YAML: train calibrates, val measures.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def build(
+    weights: Annotated[Path, typer.Argument(help="Trained student, best.pt.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the bundles.")],
+    name: Annotated[str, typer.Option(help="Name of the model; default: of the run folder.")] = "",
+    report: Annotated[Path | None, typer.Option(help="trap-train's report.json, for the provenance.")] = None,
+    imgsz: Annotated[str, typer.Option(help="Input side, px, or WIDTHxHEIGHT.")] = "224",
+    calibration: Annotated[int, typer.Option(help="Train pictures that set the INT8 ranges.", min=32)] = 300,
+    as_json: AsJson = False,
+) -> None:
+    """Write ONNX, OpenVINO and TFLite bundles, float and INT8, each measured on val before it appears."""
+    from trap_export.building import Plan, build, provenance_of
+
+    quiet_ultralytics(CACHE)
+    width, height = _sides(imgsz)
+    known = report or _report_beside(weights)
+    plan = Plan(
+        weights, DataSet.load(data), out, name or _name(weights), width, height, calibration, provenance_of(known)
+    )
+    with console.status("reading") as status:
+        bundles = build(plan, status.update)
+    if as_json:
+        rows = {b.path.name: {"sha256": b.sha256, "bytes": b.size_bytes, **b.metrics.model_dump()} for b in bundles}
+        print(json.dumps(rows))
+        return
+    table = Table("bundle", "mAP50", "mAP50-95", "MB", title=str(out))
+    for bundle in bundles:
+        scores = (f"{bundle.metrics.map50:.3f}", f"{bundle.metrics.map50_95:.3f}")
+        table.add_row(bundle.path.name, *scores, f"{bundle.size_bytes / 1e6:.1f}")
+    Console().print(table)
+
+
+@app.command(name="eval")
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help=".tflite, .onnx or an OpenVINO folder; stock exports too.")],
+    data: Data,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
+    threads: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
+    as_json: AsJson = False,
+) -> None:
+    """Per-class mAP50 and mAP50-95, through the very decoder the trap uses."""
+    quiet_ultralytics(CACHE)
+    detector, pictures = Detector.load(bundle, threads), DataSet.load(data)
+    total = len(pictures.pictures(split))
+    scored = list(track(score_pictures(detector, pictures, split), "measuring", total, console=console))
+    settings = detector.settings
+    metrics = measure(scored, detector.manifest.classes, settings.threshold, settings.iou)
+    if as_json:
+        print(json.dumps({"bundle": str(bundle), "sha256": detector.sha256, "split": split, **metrics.model_dump()}))
+    else:
+        _show(metrics, f"{bundle.name} on {split}, {metrics.pictures} pictures")
+
+
+@app.command()
+def show(bundle: Annotated[Path, typer.Argument(help="A bundle of ours.")]) -> None:
+    """Print the manifest embedded in a bundle."""
+    manifest = read_manifest(bundle)
+    if manifest is None:
+        raise BundleError(f"{bundle}: holds no manifest of ours; trap-export build makes one that does")
+    print(manifest.to_json())
+
+
+def main() -> None:
+    """Entry point of trap-export."""
+    run_command(app)
+
+
+def _show(metrics: Metrics, title: str) -> None:
+    table = Table("class", "mAP50", "mAP50-95", title=title)
+    for name, scores in metrics.classes.items():
+        table.add_row(name, f"{scores.map50:.3f}", f"{scores.map50_95:.3f}")
+    table.add_row("all", f"{metrics.map50:.3f}", f"{metrics.map50_95:.3f}", style="bold")
+    Console().print(table)
+
+
+def _sides(text: str) -> tuple[int, int]:
+    try:
+        sides = [int(part) for part in text.lower().split("x")]
+    except ValueError as error:
+        raise ConfigError(f"--imgsz {text!r}: give a side, or WIDTHxHEIGHT") from error
+    return (sides[0], sides[-1]) if len(sides) <= 2 else _sides("")
+
+
+def _name(weights: Path) -> str:
+    """runs/NAME/student/weights/best.pt is called NAME, any other file by its own name."""
+    parts = weights.resolve().parts
+    return parts[-4] if parts[-2:] == ("weights", "best.pt") and len(parts) > 4 else weights.stem
+
+
+def _report_beside(weights: Path) -> Path | None:
+    file = weights.resolve().parents[2] / "report.json" if len(weights.resolve().parts) > 4 else weights
+    return file if file.name == "report.json" and file.exists() else None

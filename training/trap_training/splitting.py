@@ -1,0 +1,60 @@
+"""Divide pictures into train, val and test so that no trap or session is on two sides."""
+
+import hashlib
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from trap_contract.dataset import SPLITS, label_file, write_description
+from trap_contract.errors import ConfigError
+
+
+def assign_splits(
+    pictures: list[Path], ratios: tuple[float, float, float], group: str | None, seed: int
+) -> dict[str, list[Path]]:
+    """Pictures of each split; those whose names give the same `group` (a regular expression) stay together.
+
+    Groups go, in an order drawn from the seed, to the split that is furthest below its share.
+    Raises ConfigError for ratios that are not positive shares or a group that is not an expression.
+    """
+    if min(ratios) < 0 or sum(ratios) <= 0:
+        raise ConfigError(f"ratios {ratios} must be three shares, such as 60/20/20")
+    members = _grouped(pictures, group)
+    total = sum(ratios)
+    wanted = {split: len(pictures) * share / total for split, share in zip(SPLITS, ratios, strict=True)}
+    given: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for name in sorted(members, key=lambda name: _draw(seed, name)):
+        split = max(SPLITS, key=lambda split: wanted[split] - len(given[split]))
+        given[split] += members[name]
+    return {split: sorted(found) for split, found in given.items() if found}
+
+
+def write_splits(splits: dict[str, list[Path]], names: tuple[str, ...], out: Path) -> Iterator[Path]:
+    """Copy pictures and labels to out/images/SPLIT and out/labels/SPLIT, yielding each; data.yaml comes last."""
+    for split, pictures in splits.items():
+        for picture in pictures:
+            target = out / "images" / split / picture.name
+            for source, place in ((picture, target), (label_file(picture), label_file(target))):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if source.exists():
+                    shutil.copyfile(source, place)
+            yield target
+    write_description(out, names, tuple(splits))
+
+
+def _grouped(pictures: list[Path], group: str | None) -> dict[str, list[Path]]:
+    try:
+        pattern = re.compile(group or r".*")
+    except re.error as error:
+        raise ConfigError(f"--group {group!r} is not a regular expression: {error}") from error
+    members: dict[str, list[Path]] = defaultdict(list)
+    for picture in pictures:
+        found = pattern.search(picture.name)
+        members[found.group(1 if found.lastindex else 0) if found else picture.name].append(picture)
+    return members
+
+
+def _draw(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{name}".encode()).digest()
