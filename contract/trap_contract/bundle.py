@@ -10,6 +10,7 @@ import io
 import json
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -63,12 +64,16 @@ def bundle_digest(path: Path) -> str:
 
 
 def embed_manifest(path: Path, manifest: Manifest) -> None:
-    """Write the manifest into a model file or folder, in place of an earlier one."""
+    """Write the manifest into a model file or folder, in place of an earlier one.
+
+    Raises BundleError when the model is missing, damaged, or not of the manifest's format.
+    """
     if manifest.format != bundle_format(path):
         raise BundleError(f"{path}: the manifest says {manifest.format}, the file is {bundle_format(path)}")
     if manifest.format == "tflite":
-        path.write_bytes(_with_member(path.read_bytes(), manifest.to_json()))
+        path.write_bytes(_with_member(_tflite_bytes(path), manifest.to_json()))
     elif manifest.format == "onnx":
+        _onnx_properties(path)  # refuses what is not ONNX
         path.write_bytes(with_property(path.read_bytes(), _KEY, manifest.to_json()))
     else:
         _embed_in_xml(openvino_xml(path), manifest.to_json())
@@ -90,12 +95,12 @@ def read_stock_properties(path: Path) -> Mapping[str, Any]:
     """
     kind = bundle_format(path)
     if kind == "tflite":
-        found: Mapping[str, Any] = json.loads(_member(path) or "{}")
+        found = _stock_json(path)
     elif kind == "onnx":
         found = {key: _literal(value) for key, value in _onnx_properties(path).items()}
     else:
         found = _stock_yaml(path)
-    if "names" not in found or "imgsz" not in found:
+    if not isinstance(found, dict) or "names" not in found or "imgsz" not in found:
         raise BundleError(
             f"{path}: no manifest and no Ultralytics metadata inside, so its classes are unknown: "
             "export the model with trap-export or Ultralytics"
@@ -114,15 +119,25 @@ def _own_text(path: Path, kind: Format) -> str | bytes | None:
     return None if node is None else node.get("value")
 
 
-def _member(path: Path) -> bytes | None:
+def _tflite_bytes(path: Path) -> bytes:
     data = path.read_bytes()
     if data[4:8] != b"TFL3":
         raise BundleError(f"{path}: not a TFLite model (damaged, or another kind of file): copy it again")
+    return data
+
+
+def _member(path: Path) -> bytes | None:
+    """The embedded text, or None when the model carries none."""
+    data = _tflite_bytes(path)
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return None
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return archive.read(_MEMBER)
-    except (zipfile.BadZipFile, KeyError, OSError):
+    except KeyError:
         return None
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise BundleError(f"{path}: its embedded metadata is damaged ({error}): copy it again") from error
 
 
 def _with_member(data: bytes, text: str) -> bytes:
@@ -136,7 +151,7 @@ def _with_member(data: bytes, text: str) -> bytes:
 def _model_size(data: bytes) -> int:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return min(entry.header_offset for entry in archive.infolist())
+            return min((entry.header_offset for entry in archive.infolist()), default=len(data))
     except zipfile.BadZipFile:
         return len(data)
 
@@ -156,12 +171,21 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _stock_yaml(folder: Path) -> Mapping[str, Any]:
+def _stock_json(path: Path) -> Any:
+    try:
+        return json.loads(_member(path) or "{}")
+    except ValueError as error:
+        raise BundleError(f"{path}: its {_MEMBER} is not JSON ({error}): export the model again") from error
+
+
+def _stock_yaml(folder: Path) -> Any:
     import yaml
 
     file = folder / "metadata.yaml"
-    found = yaml.safe_load(file.read_text()) if file.exists() else {}
-    return found if isinstance(found, dict) else {}
+    try:
+        return yaml.safe_load(file.read_text()) if file.exists() else {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BundleError(f"{file}: not YAML ({error}): export the model again") from error
 
 
 def _xml_root(xml: Path) -> ET.Element:

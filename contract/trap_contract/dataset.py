@@ -72,10 +72,7 @@ class DataSet:
     def digest(self, split: str) -> str:
         """SHA-256, hex, over names, pictures and labels of a split; file names do not count."""
         digest = hashlib.sha256("\n".join(self.names).encode())
-        for picture in self.pictures(split):
-            digest.update(hashlib.sha256(picture.read_bytes()).digest())
-            label = label_file(picture)
-            digest.update(hashlib.sha256(label.read_bytes() if label.exists() else b"").digest())
+        digest.update(b"".join(sorted(_pair_digest(picture) for picture in self.pictures(split))))
         return digest.hexdigest()
 
 
@@ -86,6 +83,18 @@ def label_file(picture: Path) -> Path:
     if places:
         parts[places[-1]] = "labels"
     return Path(*parts).with_suffix(".txt")
+
+
+def check_stems(pictures: list[Path]) -> None:
+    """Refuse pictures that could not lie in one folder, because two would have the same label file.
+
+    Raises DataError naming both.
+    """
+    seen: dict[str, Path] = {}
+    for picture in pictures:
+        other = seen.setdefault(picture.stem, picture)
+        if other is not picture:
+            raise DataError(f"{picture}: has the same name as {other}: rename one, both go into one folder")
 
 
 def read_labels(picture: Path) -> Labels:
@@ -111,7 +120,8 @@ def write_labels(picture: Path, labels: Labels) -> None:
 def write_description(folder: Path, names: tuple[str, ...], splits: tuple[str, ...]) -> Path:
     """Write data.yaml for pictures in folder/images/SPLIT; returns its path."""
     file = folder / "data.yaml"
-    content: dict[str, Any] = {"path": ".", **{split: f"images/{split}" for split in splits}}
+    # No `path:`, not even ".": Ultralytics would take it from the current folder instead of the file's own.
+    content: dict[str, Any] = {split: f"images/{split}" for split in splits}
     file.write_text(yaml.safe_dump({**content, "names": dict(enumerate(names))}, sort_keys=False))
     return file
 
@@ -133,7 +143,7 @@ def _content(file: Path) -> dict[str, Any]:
 
 
 def _names(file: Path, names: Any) -> tuple[str, ...]:
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[place] for place in range(len(names))]
     if not isinstance(names, list) or not names or len(set(map(str, names))) != len(names):
         raise DataError(f"{file}: 'names' must list every class once, numbered from 0")
@@ -151,19 +161,43 @@ def _pictures_at(file: Path, place: Path) -> Iterator[Path]:
     if place.is_dir():
         yield from (path for path in place.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     elif place.suffix == ".txt" and place.exists():
-        yield from ((place.parent / line.strip()) for line in place.read_text().splitlines() if line.strip())
+        yield from (_listed(place, number, line) for number, line in _numbered_lines(place))
     else:
         raise DataError(f"{file}: {place} is neither a folder of pictures nor a list of them")
 
 
+def _listed(place: Path, number: int, line: str) -> Path:
+    picture = place.parent / line
+    if not picture.is_file():
+        raise DataError(f"{place}:{number}: no such picture: {picture}")
+    return picture
+
+
 def _rows(file: Path) -> Iterator[list[float]]:
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in _numbered_lines(file):
         try:
             row = [float(part) for part in line.split()]
         except ValueError:
             row = []
-        if len(row) != 5 or row[0] != int(row[0]) or row[0] < 0 or not np.isfinite(row).all():
-            raise DataError(f"{file}:{number}: expected 'class x y width height', got {line.strip()!r}")
+        if len(row) != 5 or not np.isfinite(row).all() or row[0] < 0 or not row[0].is_integer():
+            raise DataError(f"{file}:{number}: expected 'class x y width height', got {line!r}")
         yield row
+
+
+def _numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers from 1.
+
+    Raises DataError when the file is not text.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not a text file: {error}") from error
+    yield from ((number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def _pair_digest(picture: Path) -> bytes:
+    """SHA-256 of a picture's bytes, then of its labels'."""
+    label = label_file(picture)
+    pair = (picture.read_bytes(), label.read_bytes() if label.exists() else b"")
+    return b"".join(hashlib.sha256(part).digest() for part in pair)

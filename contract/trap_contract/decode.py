@@ -110,4 +110,4 @@ def _logit(probability: float) -> float:
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    return np.asarray(1 / (1 + np.exp(-np.maximum(logits, np.float32(-80)))), np.float32)  # exp(89) overflows float32

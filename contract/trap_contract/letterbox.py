@@ -36,7 +36,7 @@ def letterbox(picture: Pixels, width: int, height: int, fill: int = 114) -> tupl
     """Place a (H, W, 3) picture into (height, width, 3), padded with `fill`."""
     source_height, source_width = picture.shape[:2]
     scale = min(height / source_height, width / source_width)
-    inner_width, inner_height = round(source_width * scale), round(source_height * scale)
+    inner_width, inner_height = (max(1, round(side * scale)) for side in (source_width, source_height))
     left, top = round((width - inner_width) / 2 - 0.1), round((height - inner_height) / 2 - 0.1)
     placement = Placement(scale, left, top, source_width, source_height)
     if (inner_width, inner_height) != (source_width, source_height):

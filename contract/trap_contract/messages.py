@@ -6,6 +6,7 @@ a change that breaks this raises `v` and the version in the topic.
 """
 
 import hashlib
+import json
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -109,8 +110,8 @@ class Window(_Model):
         return self
 
     def canonical(self) -> bytes:
-        """The bytes that identify this content: JSON with fixed field order."""
-        return self.model_dump_json().encode()
+        """The bytes that identify this content: JSON with sorted keys, because a map of classes has no order."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
 
     def digest(self) -> str:
         """SHA-256 of the canonical content, hex."""

@@ -20,7 +20,7 @@ def stock_manifest(path: Path, runtime: Runtime) -> Manifest:
     """
     properties = read_stock_properties(path)
     kind = bundle_format(path)
-    classes = _class_names(properties["names"])
+    classes = _class_names(path, properties["names"])
     _check(path, properties, runtime, len(classes))
     precision = "int8" if (properties.get("args") or {}).get("quantize") == 8 else "float32"
     return Manifest.model_validate(
@@ -39,10 +39,12 @@ def stock_manifest(path: Path, runtime: Runtime) -> Manifest:
     )
 
 
-def _class_names(names: Mapping[Any, str] | list[str]) -> tuple[str, ...]:
-    if isinstance(names, Mapping):
-        return tuple(str(names[key]) for key in sorted(names, key=int))
-    return tuple(names)
+def _class_names(path: Path, names: Any) -> tuple[str, ...]:
+    if isinstance(names, Mapping) and all(str(key).isdecimal() for key in names):
+        names = [names[key] for key in sorted(names, key=int)]
+    if not isinstance(names, list) or not names:
+        raise BundleError(f"{path}: its metadata's names {names!r} do not number the classes: export the model again")
+    return tuple(map(str, names))
 
 
 def _check(path: Path, properties: Mapping[str, Any], runtime: Runtime, classes: int) -> None:

@@ -23,7 +23,7 @@ def suppress(found: Detections, iou: float, *, class_aware: bool, limit: int = 3
     order = np.argsort(-found.scores, kind="stable")
     boxes = found.boxes
     if class_aware and len(found):
-        span = np.float32(boxes.max() + 1)
+        span = boxes.max() - boxes.min() + 1
         boxes = boxes + found.classes[:, None].astype(np.float32) * span
     return found.take(order[_greedy(boxes[order], iou, limit)])
 

@@ -86,13 +86,11 @@ def prepare_site(folder: Path, http_port: int, mqtt_port: int) -> Site:
 
     Raises ConfigError for a port in use, a missing broker or a missing model.
     """
-    mosquitto = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if mosquitto is None:
-        raise ConfigError("mosquitto is missing: install it with `sudo apt-get install mosquitto`")
+    mosquitto = find_mosquitto()
     if not MODEL.exists():
         raise ConfigError(f"{MODEL}: the shipped model is missing: restore it with `git checkout models`")
     for port, variable in ((http_port, "DEMO_HTTP_PORT"), (mqtt_port, "DEMO_MQTT_PORT")):
-        if _is_taken(port):
+        if is_taken(port):
             raise ConfigError(f"port {port} is in use: end what uses it, or `make demo {variable}={port + 1}`")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "broker").mkdir(parents=True)
@@ -121,7 +119,7 @@ def start(site: Site) -> None:
     Raises StoreError with the last line of the log of one that does not come up.
     """
     site.broker.start(time.monotonic())
-    _await(site.broker, lambda: _is_taken(site.mqtt_port))
+    _await(site.broker, lambda: is_taken(site.mqtt_port))
     site.collector.start(time.monotonic())
     _await(site.collector, lambda: _answer(site, "readyz") is not None)
     site.agent.start(time.monotonic())
@@ -169,6 +167,24 @@ def report(result: Balance, site: Site) -> None:
     console.print(verdict, style="green" if result.is_even else "red")
 
 
+def find_mosquitto() -> str:
+    """Path of the broker; Debian puts it where an ordinary user's PATH does not look.
+
+    Raises ConfigError when there is none.
+    """
+    found = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise ConfigError("mosquitto is missing: install it with `sudo apt-get install mosquitto`")
+    return found
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def main() -> None:
     """Entry point of `python -m trap_deploy.demo`."""
     run_command(app)
@@ -176,12 +192,6 @@ def main() -> None:
 
 def _database(folder: Path) -> str:
     return f"sqlite:///{folder / 'counts.db'}"
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _await(child: Child, is_up: Callable[[], bool]) -> None:

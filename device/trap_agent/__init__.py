@@ -1,0 +1,1 @@
+"""The trap agent: capture, detect, count, keep, deliver."""

@@ -3,22 +3,42 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 from trap_contract.bundle import bundle_digest, embed_manifest
 from trap_contract.dataset import DataSet
 from trap_contract.detector import Detector
-from trap_contract.errors import ConfigError, DataError, StoreError
+from trap_contract.errors import DataError, StoreError
 from trap_contract.manifest import HeadSpec, InputSpec, Manifest, Metrics, Provenance
 
 from trap_export import onnx, openvino, tflite
 from trap_export.calibration import Calibration, choose_calibration, load_calibration
-from trap_export.evaluation import Scored, best_threshold, measure, score_pictures
+from trap_export.evaluation import best_threshold, measure, score_pictures
 from trap_export.network import Network, load_network
 
+
+class Writer(Protocol):
+    """A module that makes the files of one format."""
+
+    def write_float(self, network: Network, path: Path, /) -> None:
+        """Write the float32 model."""
+
+    def write_int8(self, network: Network, float_path: Path, calibration: Calibration, path: Path, /) -> None:
+        """Write the INT8 model, from the float one where that serves."""
+
+    def describe(self, network: Network, path: Path, /) -> tuple[InputSpec, HeadSpec]:
+        """Tensor names, types and scales of a file."""
+
+
+FORMATS: dict[str, tuple[Writer, str]] = {
+    "tflite": (tflite, ".tflite"),
+    "onnx": (onnx, ".onnx"),
+    "openvino": (openvino, "_openvino"),
+}
 TRAP_IOU = 0.5
 TOOLS = (
     "ai-edge-litert",
@@ -47,17 +67,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A model file without its manifest."""
-
-    path: Path
-    format: str
-    precision: str
-    input: InputSpec
-    head: HeadSpec
-
-
-@dataclass(frozen=True, slots=True)
 class Bundle:
     """A finished bundle and what it scores."""
 
@@ -79,8 +88,8 @@ def build(plan: Plan, tell: Callable[[str], None]) -> list[Bundle]:
         raise DataError(f"{plan.weights}: its classes {network.classes} are not {plan.data.file}'s: {plan.data.names}")
     calibration = load_calibration(choose_calibration(plan.data, plan.calibration_count), plan.width, plan.height)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=plan.out) as aside:
-        drafts = list(_drafts(network, calibration, Path(aside), plan.name, tell))
-        bundles = list(_finished(plan, drafts, calibration, tell))
+        drafts = _drafts(network, calibration, Path(aside), _base_manifest(plan, network), tell)
+        bundles = list(_finished(plan, drafts, tell))
         report = Path(aside) / "report.json"
         report.write_text(json.dumps(_report(bundles), indent=1))
         published = [_published(bundle, plan.out) for bundle in bundles]
@@ -97,82 +106,59 @@ def _writable(out: Path) -> None:
 
 
 def _drafts(
-    network: Network, calibration: Calibration, aside: Path, name: str, tell: Callable[[str], None]
-) -> Iterator[Draft]:
-    file = aside / f"{name}_float32.tflite"
-    tell("TFLite float32")
-    tflite.write_float(network, file)
-    yield Draft(file, "tflite", "float32", *tflite.describe(network, file))
-    quantised = aside / f"{name}_int8.tflite"
-    tell("TFLite INT8")
-    tflite.write_int8(file, calibration, quantised)
-    yield Draft(quantised, "tflite", "int8", *tflite.describe(network, quantised))
-    file, quantised = aside / f"{name}_float32.onnx", aside / f"{name}_int8.onnx"
-    tell("ONNX float32")
-    onnx.write_float(network, file)
-    yield Draft(file, "onnx", "float32", *onnx.describe(network))
-    tell("ONNX INT8")
-    onnx.write_int8(network, file, calibration, quantised)
-    yield Draft(quantised, "onnx", "int8", *onnx.describe(network))
-    file, quantised = aside / f"{name}_float32_openvino", aside / f"{name}_int8_openvino"
-    tell("OpenVINO float32")
-    openvino.write_float(network, file)
-    yield Draft(file, "openvino", "float32", *openvino.describe(network))
-    tell("OpenVINO INT8")
-    openvino.write_int8(network, calibration, quantised)
-    yield Draft(quantised, "openvino", "int8", *openvino.describe(network))
+    network: Network, calibration: Calibration, aside: Path, base: Manifest, tell: Callable[[str], None]
+) -> Iterator[tuple[Path, Manifest]]:
+    """Model files still without their manifests, each with what is known of it; float before INT8."""
+    for format_name, (writer, suffix) in FORMATS.items():
+        plain, quantised = (aside / f"{base.id}_{precision}{suffix}" for precision in ("float32", "int8"))
+        tell(f"writing {plain.name}")
+        writer.write_float(network, plain)
+        yield plain, _described(base, writer, network, plain, format=format_name, precision="float32")
+        tell(f"writing {quantised.name}")
+        writer.write_int8(network, plain, calibration, quantised)
+        known = base.provenance.model_copy(update={"calibration_digest": calibration.digest})
+        changes = {"format": format_name, "precision": "int8", "provenance": known}
+        yield quantised, _described(base, writer, network, quantised, **changes)
 
 
-def _finished(
-    plan: Plan, drafts: list[Draft], calibration: Calibration, tell: Callable[[str], None]
-) -> Iterator[Bundle]:
-    """Measure each draft on the val split and embed its manifest; the float TFLite comes first and is the reference."""
-    threshold, reference = 0.25, None
-    for draft in drafts:
-        tell(f"measuring {draft.path.name}")
-        embed_manifest(draft.path, _manifest(plan, draft, calibration, threshold, None, None))
-        scored = _scored(draft.path, plan.data)
-        if reference is None:
-            threshold = best_threshold(scored)
-        metrics = measure(scored, plan.data.names, threshold, TRAP_IOU)
+def _described(base: Manifest, writer: Writer, network: Network, path: Path, **changes: object) -> Manifest:
+    source, head = writer.describe(network, path)
+    return base.model_copy(update={**changes, "input": source, "head": head})
+
+
+def _finished(plan: Plan, drafts: Iterable[tuple[Path, Manifest]], tell: Callable[[str], None]) -> Iterator[Bundle]:
+    """Measure each draft on the val split and embed its manifest.
+
+    The first one, float, is the reference: its best threshold is recommended by all.
+    """
+    threshold, reference = None, None
+    for path, manifest in drafts:
+        tell(f"measuring {path.name}")
+        embed_manifest(path, manifest)
+        scored = list(score_pictures(Detector.load(path), plan.data, "val"))
+        threshold = best_threshold(scored) if threshold is None else threshold
+        metrics = measure(scored, plan.data.names, threshold, manifest.iou)
         reference = reference or metrics
-        embed_manifest(draft.path, _manifest(plan, draft, calibration, threshold, reference, metrics))
-        yield Bundle(draft.path, bundle_digest(draft.path), _size(draft.path), draft.precision, metrics)
+        changes = {"threshold": threshold, "metrics_float": reference, "metrics": metrics}
+        embed_manifest(path, manifest.model_copy(update=changes))
+        yield Bundle(path, bundle_digest(path), _size(path), manifest.precision, metrics)
 
 
-def _scored(path: Path, data: DataSet) -> list[Scored]:
-    return list(score_pictures(Detector.load(path), data, "val"))
-
-
-def _manifest(
-    plan: Plan,
-    draft: Draft,
-    calibration: Calibration,
-    threshold: float,
-    reference: Metrics | None,
-    metrics: Metrics | None,
-) -> Manifest:
-    known = plan.provenance.model_copy(
-        update={
-            "dataset_digest": plan.data.digest("train"),
-            "calibration_digest": calibration.digest if draft.precision == "int8" else None,
-            "tools": {tool: version(tool) for tool in TOOLS},
-        }
-    )
-    return Manifest.model_validate(
-        {
-            "id": plan.name,
-            "format": draft.format,
-            "precision": draft.precision,
-            "classes": plan.data.names,
-            "input": draft.input,
-            "head": draft.head,
-            "threshold": threshold,
-            "iou": TRAP_IOU,
-            "provenance": known,
-            "metrics_float": reference,
-            "metrics": metrics,
-        }
+def _base_manifest(plan: Plan, network: Network) -> Manifest:
+    """What all bundles of a build share; the tensors are those of the float network until a file is described."""
+    tools = {tool: version(tool) for tool in TOOLS}
+    known = {"dataset_digest": plan.data.digest("train"), "tools": tools}
+    source, head = onnx.describe(network, Path())
+    return Manifest(
+        id=plan.name,
+        format="onnx",
+        precision="float32",
+        classes=network.classes,
+        input=source,
+        head=head,
+        threshold=0.25,
+        iou=TRAP_IOU,
+        provenance=plan.provenance.model_copy(update=known),
     )
 
 
@@ -199,30 +185,3 @@ def _published(bundle: Bundle, out: Path) -> Bundle:
 
 def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
-
-
-def provenance_of(report: Path | None) -> Provenance:
-    """What trap-train's report.json says of the weights.
-
-    Raises ConfigError when the file is not such a report.
-    """
-    if report is None:
-        return Provenance()
-    try:
-        content = json.loads(report.read_text())
-        recipe = content["recipe"]
-        flat = {
-            f"{part}.{key}": value for part in ("optimisation", "augmentation") for key, value in recipe[part].items()
-        }
-        networks = {
-            f"{part}.{key}": value for part in ("teacher", "student") for key, value in (recipe[part] or {}).items()
-        }
-        terms = {f"distillation.{key}": value for key, value in (recipe["distillation"] or {}).items()}
-        return Provenance(
-            dataset=str(content.get("dataset", "")),
-            teacher=(recipe["teacher"] or {}).get("model", ""),
-            recipe={"name": recipe["name"], "imgsz": recipe["imgsz"], **networks, **terms, **flat},
-            seed=recipe["seed"],
-        )
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{report}: not a report of trap-train: {error!r}") from error

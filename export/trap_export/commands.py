@@ -30,6 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 def build(
     weights: Annotated[Path, typer.Argument(help="Trained student, best.pt.")],
+    *,
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="Folder for the bundles.")],
     name: Annotated[str, typer.Option(help="Name of the model; default: of the run folder.")] = "",
@@ -39,13 +40,14 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Write ONNX, OpenVINO and TFLite bundles, float and INT8, each measured on val before it appears."""
-    from trap_export.building import Plan, build, provenance_of
+    from trap_export.building import Plan, build
+    from trap_export.provenance import read_provenance
 
     quiet_ultralytics(CACHE)
     width, height = _sides(imgsz)
     known = report or _report_beside(weights)
     plan = Plan(
-        weights, DataSet.load(data), out, name or _name(weights), width, height, calibration, provenance_of(known)
+        weights, DataSet.load(data), out, name or _name(weights), width, height, calibration, read_provenance(known)
     )
     with console.status("reading") as status:
         bundles = build(plan, status.update)

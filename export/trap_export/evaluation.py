@@ -47,7 +47,7 @@ def score_pictures(detector: Detector, data: DataSet, split: str) -> Iterator[Sc
 
 
 def measure(scored: list[Scored], classes: tuple[str, ...], threshold: float, iou: float) -> Metrics:
-    """mAP over all pictures, and the confusion matrix at the bundle's own threshold."""
+    """Average precision over all pictures, and the confusion matrix at the bundle's own threshold."""
     precision, rows = average_precision(scored)
     means = precision.mean(axis=1)
     return Metrics(

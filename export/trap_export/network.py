@@ -29,11 +29,6 @@ class Network:
         """Names of the outputs, in order."""
         return [f"{role}_{stride}" for stride in self.strides for role in ("box", "cls")]
 
-    @property
-    def last_convolutions(self) -> list[str]:
-        """Module paths of the 1x1 convolutions that end the head: they stay float where that costs nothing."""
-        return [f"{branch}.{level}.2" for level in range(len(self.strides)) for branch in ("cv2", "cv3")]
-
     def example(self) -> Tensor:
         """A picture of noise, for tracing."""
         return torch.rand(1, 3, self.height, self.width, generator=torch.Generator().manual_seed(0))

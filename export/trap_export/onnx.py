@@ -51,7 +51,7 @@ def write_int8(network: Network, float_file: Path, calibration: Calibration, fil
         )
 
 
-def describe(network: Network) -> tuple[InputSpec, HeadSpec]:
+def describe(network: Network, _file: Path) -> tuple[InputSpec, HeadSpec]:
     """Input and outputs, both float: the quantised tensors are inside."""
     spec = InputSpec(name=INPUT, width=network.width, height=network.height, layout="NCHW", dtype="float32")
     outputs = [

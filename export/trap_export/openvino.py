@@ -17,7 +17,7 @@ def write_float(network: Network, folder: Path) -> None:
     _save(_converted(network), folder)
 
 
-def write_int8(network: Network, calibration: Calibration, folder: Path) -> None:
+def write_int8(network: Network, _float: Path, calibration: Calibration, folder: Path) -> None:
     """Quantise with NNCF; the last 1x1 convolutions stay float."""
     import nncf
 
@@ -37,9 +37,9 @@ def write_int8(network: Network, calibration: Calibration, folder: Path) -> None
     _save(quantised, folder)
 
 
-def describe(network: Network) -> tuple[InputSpec, HeadSpec]:
+def describe(network: Network, folder: Path) -> tuple[InputSpec, HeadSpec]:
     """Input and outputs: as in the ONNX file, both float."""
-    return onnx.describe(network)
+    return onnx.describe(network, folder)
 
 
 def _converted(network: Network) -> Any:

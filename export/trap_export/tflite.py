@@ -1,6 +1,7 @@
 """TFLite by litert-torch and ai-edge-quantizer: channels last, no TensorFlow."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from trap_contract.manifest import HeadSpec, InputSpec, OutputSpec, Quantisation
@@ -19,7 +20,7 @@ def write_float(network: Network, file: Path) -> None:
     litert_torch.convert(module.eval(), (example,)).export(str(file))
 
 
-def write_int8(float_file: Path, calibration: Calibration, file: Path) -> None:
+def write_int8(_network: Network, float_file: Path, calibration: Calibration, file: Path) -> None:
     """Quantise a float model: int8 throughout, input and outputs included, per-channel weights.
 
     Every output keeps a scale of its own, so the head loses nothing by being int8.
@@ -59,7 +60,7 @@ def describe(network: Network, file: Path) -> tuple[InputSpec, HeadSpec]:
     return spec, HeadSpec(kind="split", outputs=tuple(outputs), layout="NHWC", reg_max=network.reg_max)
 
 
-def _runner(file: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the runtime's own untyped class
+def _runner(file: Path) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(file), num_threads=1)

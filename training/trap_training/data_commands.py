@@ -29,6 +29,7 @@ Names = Annotated[str, typer.Option(help="Class names, comma separated, for a fo
 
 @app.command()
 def render(
+    *,
     out: Out,
     train: Annotated[int, typer.Option(help="Training pictures.", min=1)] = 2000,
     val: Annotated[int, typer.Option(help="Validation pictures.", min=1)] = 400,
@@ -59,6 +60,7 @@ def tile(
 @app.command()
 def split(
     source: Annotated[Path, typer.Argument(help="data.yaml, or a folder with images/ and labels/.")],
+    *,
     out: Out,
     ratios: Annotated[str, typer.Option(help="Shares of train/val/test.")] = "60/20/20",
     group: Annotated[
@@ -117,7 +119,9 @@ def _data(source: Path, names: str) -> DataSet:
         return DataSet.load(source / "data.yaml")
     if not names:
         raise ConfigError(f"{source}: has no data.yaml: give the class names with --names")
-    found = {name: (source / "images" / name,) for name in SPLITS if (source / "images" / name).is_dir()}
+    found: dict[str, tuple[Path, ...]] = {
+        name: (source / "images" / name,) for name in SPLITS if (source / "images" / name).is_dir()
+    }
     if not found and any(path.suffix.lower() in PICTURE_SUFFIXES for path in (source / "images").glob("*")):
         found = {"train": (source / "images",)}
     if not found:

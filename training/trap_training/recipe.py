@@ -18,6 +18,11 @@ class Network(_Strict):
     model: Annotated[str, Field(pattern=r"\.(ya?ml|pt)$")]
     epochs: Annotated[int, Field(ge=1)]
 
+    def seen_from(self, folder: Path) -> Self:
+        """The network with a model path taken from this folder; a bare name is one of Ultralytics' own."""
+        is_bare = Path(self.model).name == self.model
+        return self if is_bare else self.model_copy(update={"model": str(folder / self.model)})
+
 
 class Distillation(_Strict):
     """Weights of the terms that the teacher adds to the student's loss; 0 leaves a term out."""
@@ -76,7 +81,7 @@ class Recipe(_Strict):
 
     @classmethod
     def load(cls, file: Path) -> Self:
-        """Read a recipe; `data` and checkpoints with a folder are relative to the recipe's own folder.
+        """Read a recipe; `data` and models with a folder are relative to the recipe's own folder.
 
         Raises ConfigError naming the key that is wrong.
         """
@@ -91,4 +96,6 @@ class Recipe(_Strict):
             fault = error.errors(include_url=False)[0]
             place = ".".join(map(str, fault["loc"])) or "its start"
             raise ConfigError(f"{file}: recipe is wrong at {place}: {fault['msg']}") from error
-        return recipe.model_copy(update={"data": file.parent / recipe.data})
+        here = file.parent
+        networks = {"teacher": recipe.teacher and recipe.teacher.seen_from(here), "student": recipe.student.seen_from(here)}
+        return recipe.model_copy(update={"data": here / recipe.data, **networks})

@@ -36,9 +36,11 @@ class Run:
         data = DataSet.load(self.recipe.data)
         for split in ("train", "val"):
             data.pictures(split)
-        self._prepare(data)
         quiet_ultralytics(self.folder / "ultralytics", online=self.online)
-        self._check_checkpoints(data)
+        self._check_networks(data)
+        self._prepare(data)
+        if (self.folder / "report.json").exists():
+            return self.folder / "report.json"
         teacher = self._teacher()
         student = self._train("student", self.recipe.student, teacher)
         return self._report(data, {"teacher": teacher, "student": student})
@@ -62,15 +64,13 @@ class Run:
     def _teacher(self) -> Path | None:
         return None if self.recipe.teacher is None else self._train("teacher", self.recipe.teacher, None)
 
-    def _check_checkpoints(self, data: DataSet) -> None:
+    def _check_networks(self, data: DataSet) -> None:
         for network in filter(None, (self.recipe.teacher, self.recipe.student)):
-            if not network.model.endswith(".pt"):
-                continue
-            path = Path(network.model)
-            if path.exists():
-                check_classes(path, data)
-            elif not self.online:
-                raise ConfigError(f"{path}: no such checkpoint: give a path that exists, or --online to fetch it")
+            is_missing = network.model.endswith(".pt") and not Path(network.model).exists()
+            if is_missing and not self.online:
+                raise ConfigError(f"{network.model}: no such checkpoint: give a path that exists, or --online")
+            if not is_missing:
+                check_network(network.model, data)
 
     def _train(self, part: str, network: Network, teacher: Path | None) -> Path:
         """Weights of one trained part, from where it stands."""
@@ -79,7 +79,9 @@ class Run:
         if (folder / "finished").exists():
             return best
         began = time.monotonic()
-        if last.exists():
+        if last.exists() and epochs_done(last) in {0, network.epochs}:
+            _close(folder)  # it was stopped after its last epoch, where Ultralytics refuses to resume
+        elif last.exists():
             self._fit(last, {"resume": True}, distilled=teacher is not None)
         else:
             self._fit(Path(network.model), self._arguments(part, network, teacher), distilled=teacher is not None)
@@ -141,19 +143,42 @@ class Run:
         return file
 
 
-def check_classes(checkpoint: Path, data: DataSet) -> None:
-    """Refuse a checkpoint whose classes are not the data's, in the data's order.
+def check_network(model: str, data: DataSet) -> None:
+    """Refuse what Ultralytics can't build, and a checkpoint whose classes are not the data's, in the data's order.
 
     Raises DataError: distillation would otherwise accept it silently and teach one class as another.
     """
     from ultralytics import YOLO
 
     try:
-        names = tuple(YOLO(str(checkpoint)).names.values())
+        names = tuple(YOLO(model, task="detect").names.values())
     except Exception as error:  # unpickling a damaged file can raise anything
-        raise DataError(f"{checkpoint}: not a checkpoint that Ultralytics can read: {error}") from error
-    if names != data.names:
-        raise DataError(f"{checkpoint}: its classes {names} are not those of {data.file}, in order: {data.names}")
+        raise DataError(f"{model}: not a network that Ultralytics can read: {error}") from error
+    if model.endswith(".pt") and names != data.names:
+        raise DataError(f"{model}: its classes {names} are not those of {data.file}, in order: {data.names}")
+
+
+def epochs_done(last: Path) -> int:
+    """Epochs behind a checkpoint; 0 when it is stripped, which Ultralytics does after the last one.
+
+    Raises DataError when the file is damaged, as one cut off by a power failure is.
+    """
+    from ultralytics.nn.tasks import load_checkpoint
+
+    try:
+        return int(load_checkpoint(last)[1]["epoch"]) + 1
+    except Exception as error:  # unpickling a damaged file can raise anything
+        folder = last.parents[1]
+        raise DataError(f"{last}: damaged, so training can't go on: remove {folder} to train it again") from error
+
+
+def _close(folder: Path) -> None:
+    """Do for a trained part what Ultralytics does after the last epoch."""
+    from ultralytics.utils.plotting import plot_results
+    from ultralytics.utils.torch_utils import strip_optimizer
+
+    strip_optimizer(folder / "weights" / "best.pt")
+    plot_results(folder / "results.csv")
 
 
 def measured(weights: Path, data_file: Path, names: tuple[str, ...], imgsz: int) -> dict[str, Any]:
@@ -161,9 +186,9 @@ def measured(weights: Path, data_file: Path, names: tuple[str, ...], imgsz: int)
     from ultralytics import YOLO
 
     model = YOLO(str(weights))
-    result = model.val(
-        data=str(data_file), imgsz=imgsz, rect=False, plots=False, verbose=False, device="cpu", workers=0
-    )
+    quick = {"plots": False, "verbose": False, "device": "cpu", "workers": 0}
+    place = {"project": str(weights.parents[2].resolve()), "name": f"{weights.parents[1].name}_val", "exist_ok": True}
+    result = model.val(data=str(data_file), imgsz=imgsz, rect=False, **quick, **place)
     layers, parameters, _, gflops = model.info(imgsz=imgsz)
     box = result.box
     rows = {int(place): row for row, place in enumerate(box.ap_class_index)}

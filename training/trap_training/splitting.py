@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from trap_contract.dataset import SPLITS, label_file, write_description
+from trap_contract.dataset import SPLITS, check_stems, label_file, write_description
 from trap_contract.errors import ConfigError
 
 
@@ -32,7 +32,12 @@ def assign_splits(
 
 
 def write_splits(splits: dict[str, list[Path]], names: tuple[str, ...], out: Path) -> Iterator[Path]:
-    """Copy pictures and labels to out/images/SPLIT and out/labels/SPLIT, yielding each; data.yaml comes last."""
+    """Copy pictures and labels to out/images/SPLIT and out/labels/SPLIT, yielding each; data.yaml comes last.
+
+    Raises DataError, before anything is written, when two pictures of a split have the same name.
+    """
+    for pictures in splits.values():
+        check_stems(pictures)
     for split, pictures in splits.items():
         for picture in pictures:
             target = out / "images" / split / picture.name

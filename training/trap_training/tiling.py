@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from trap_contract.dataset import DataSet, Labels, read_labels, write_description, write_labels
+from trap_contract.dataset import DataSet, Labels, check_stems, read_labels, write_description, write_labels
 from trap_contract.errors import DataError
 from trap_contract.tiling import DEFAULT_OVERLAP, Tile, cut_tile, tile_grid
 
@@ -15,7 +15,12 @@ VISIBLE = 0.4
 
 
 def tile_dataset(data: DataSet, out: Path, size: int, overlap: int = DEFAULT_OVERLAP) -> Iterator[Path]:
-    """Write every split of `data` as tiles under `out`, yielding each picture done; data.yaml comes last."""
+    """Write every split of `data` as tiles under `out`, yielding each picture done; data.yaml comes last.
+
+    Raises DataError, before anything is written, when two pictures of a split have the same name.
+    """
+    for split in data.splits:
+        check_stems(data.pictures(split))
     for split in data.splits:
         folder = out / "images" / split
         folder.mkdir(parents=True, exist_ok=True)

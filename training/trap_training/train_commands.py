@@ -24,6 +24,7 @@ def _commands() -> None:
 @app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe YAML, e.g. training/recipes/yolov8n_kd.yaml.")],
+    *,
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     device: Annotated[str, typer.Option(help="cpu, 0, 0,1 ...")] = "cpu",
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = os.cpu_count() or 1,

@@ -1,0 +1,98 @@
+"""Feeds hand frames to the analysis: a replay every frame, a live source the latest one."""
+
+import threading
+from contextlib import closing
+from typing import Protocol
+
+import numpy as np
+from trap_contract.errors import SourceError
+
+from trap_agent.backoff import full_jitter
+from trap_agent.clock import Clock
+from trap_agent.logs import log
+from trap_agent.slot import LatestFrame, Taken
+from trap_agent.sources import Source
+
+_REOPEN_BASE_S = 1.0
+_REOPEN_CAP_S = 60.0
+_CLOSE_S = 2.0
+"""A camera that hangs is not waited for longer at the end."""
+
+
+class Feed(Protocol):
+    """What the analysis takes frames from."""
+
+    def take(self, timeout_s: float) -> Taken:
+        """The next frame, or what time it is when none came within `timeout_s`."""
+        ...
+
+    def close(self) -> Taken:
+        """Stop; perhaps a last frame, and what time it is."""
+        ...
+
+
+class ReplayFeed:
+    """Every frame of a source that ends, in the source's own time."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self._frames = source.frames()
+        self._interval_s = source.interval_s
+        self._now = clock.now()
+
+    def take(self, timeout_s: float) -> Taken:  # noqa: ARG002 - a replay never keeps one waiting
+        frame = next(self._frames, None)
+        if frame is None:
+            return Taken(None, self._now, has_ended=True)
+        self._now = frame.at.later(self._interval_s)
+        return Taken(frame, self._now)
+
+    def close(self) -> Taken:
+        return Taken(None, self._now, has_ended=True)
+
+
+class LiveFeed:
+    """The latest frame of a live source, captured by a thread that reopens the source when it is lost."""
+
+    def __init__(self, source: Source, clock: Clock, rng: np.random.Generator) -> None:
+        self._source = source
+        self._clock = clock
+        self._rng = rng
+        self._slot = LatestFrame()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    def take(self, timeout_s: float) -> Taken:
+        frame, dropped = self._slot.take(timeout_s)
+        return Taken(frame, self._clock.now(), dropped)
+
+    def close(self) -> Taken:
+        self._stop.set()
+        self._thread.join(_CLOSE_S)
+        frame, dropped = self._slot.take(0)
+        return Taken(frame, self._clock.now(), dropped, has_ended=True)
+
+    def _run(self) -> None:
+        attempt = 0
+        try:
+            while not self._stop.is_set():
+                attempt = 0 if self._capture() else attempt + 1
+                self._stop.wait(full_jitter(attempt, _REOPEN_BASE_S, _REOPEN_CAP_S, self._rng))
+        except Exception as error:  # noqa: BLE001 - it is raised again where frames are taken
+            self._slot.fail(error)
+
+    def _capture(self) -> int:
+        """Put frames into the slot until the source is lost or the feed closed; how many there were."""
+        count = 0
+        try:
+            with closing(self._source.frames()) as frames:
+                for frame in frames:
+                    self._slot.put(frame)
+                    count += 1
+                    if self._stop.is_set():
+                        break
+        except SourceError as error:
+            if self._stop.is_set():
+                return count
+            log.warning("source lost, opening it again", error=str(error))
+        return count

@@ -1,0 +1,246 @@
+"""The outbox: closed windows on disk until the collector says that it has committed them.
+
+One SQLite file a trap, written with WAL and synchronous=FULL. A row leaves it in two ways only: the collector
+acknowledged it, or the outbox was full and it was the oldest. Both are counted per boot, so that
+issued = acknowledged + dropped + held, always.
+"""
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TextIO
+
+from trap_contract.errors import ConfigError, MessageError, StoreError
+from trap_contract.messages import AckRange, Window, parse_message
+from trap_contract.topics import TrapAddress
+
+from trap_agent.logs import log
+from trap_agent.windows import Draft
+
+Key = tuple[str, int]
+"""(boot, seq) of a window."""
+
+FILE_NAME: Final = "outbox.sqlite"
+DEFAULT_LIMIT: Final = 1_000_000
+
+_DROPS_PER_LINE = 100
+_SCHEMA_VERSION = 1
+_SCHEMA = (
+    "CREATE TABLE owner (tenant TEXT NOT NULL, trap TEXT NOT NULL)",
+    """CREATE TABLE boots (
+    boot TEXT PRIMARY KEY, started_ms INTEGER NOT NULL,
+    issued INTEGER NOT NULL DEFAULT 0, acknowledged INTEGER NOT NULL DEFAULT 0, dropped INTEGER NOT NULL DEFAULT 0)""",
+    """CREATE TABLE windows (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL REFERENCES boots, seq INTEGER NOT NULL,
+    body TEXT NOT NULL, UNIQUE (boot, seq))""",
+)
+_HELD_RANGES = """
+SELECT boot, MIN(seq), MAX(seq) FROM (
+    SELECT boot, seq, seq - ROW_NUMBER() OVER (PARTITION BY boot ORDER BY seq) AS island FROM windows
+) GROUP BY boot, island ORDER BY MIN(seq) LIMIT ?
+"""
+_ACCOUNT = """
+SELECT boot, started_ms, issued, acknowledged, dropped,
+    (SELECT COUNT(*) FROM windows WHERE windows.boot = boots.boot) AS pending
+FROM boots ORDER BY rowid
+"""
+
+
+class Outbox:
+    """The outbox of one running agent; safe to use from several threads.
+
+    Every method raises StoreError when the file can't be read or written, and then has changed nothing.
+    """
+
+    def __init__(
+        self, folder: Path, address: TrapAddress, boot: str, started_ms: int, limit: int = DEFAULT_LIMIT
+    ) -> None:
+        """Open or create the outbox in `folder` and begin a boot.
+
+        Raises StoreError when it can't be used, another agent uses it, or it belongs to another trap (ConfigError).
+        """
+        self.boot = boot
+        self._path = folder / FILE_NAME
+        self._limit = limit
+        self._dropped = 0
+        self._mutex = threading.Lock()
+        self._lock_file = _locked(folder)
+        with _explained(self._path):
+            self._connection = _connect(self._path, address)
+            with self._connection:
+                self._connection.execute("INSERT INTO boots (boot, started_ms) VALUES (?, ?)", (boot, started_ms))
+            self._held = int(self._connection.execute("SELECT COUNT(*) FROM windows").fetchone()[0])
+
+    def store(self, draft: Draft) -> Window:
+        """Give a draft the next number of this boot and keep it; both or neither happen."""
+        with self._mutex:
+            excess = max(0, self._held + 1 - self._limit)
+            with self._transaction() as connection:
+                query = "UPDATE boots SET issued = issued + 1 WHERE boot = ? RETURNING issued"
+                seq = connection.execute(query, (self.boot,)).fetchall()[0][0]
+                window = draft(boot=self.boot, seq=seq)
+                row = (self.boot, seq, window.model_dump_json())
+                connection.execute("INSERT INTO windows (boot, seq, body) VALUES (?, ?, ?)", row)
+                _drop_oldest(connection, excess)
+            self._held += 1 - excess
+        self._note_drop(excess)
+        return window
+
+    def acknowledge(self, ranges: Sequence[AckRange]) -> int:
+        """Delete the windows that these ranges name, those that are held; returns how many."""
+        with self._mutex:
+            with self._transaction() as connection:
+                removed = sum(_settle(connection, part) for part in ranges)
+            self._held -= removed
+        return removed
+
+    @property
+    def held(self) -> int:
+        """How many windows wait for an acknowledgement."""
+        return self._held
+
+    def oldest(self, count: int) -> list[Key]:
+        """Keys of the windows held longest, oldest first."""
+        with self._mutex, self._transaction() as connection:
+            return connection.execute("SELECT boot, seq FROM windows ORDER BY place LIMIT ?", (count,)).fetchall()
+
+    def load(self, keys: Sequence[Key]) -> list[Window]:
+        """The windows of these keys that are still held, in this order; a damaged one is given up, and counted."""
+        query = "SELECT place, boot, body FROM windows WHERE boot = ? AND seq = ?"
+        with self._mutex:
+            with self._transaction() as connection:
+                rows = [row for key in keys for row in connection.execute(query, key)]
+                parsed = [(place, boot, self._parsed(body)) for place, boot, body in rows]
+                damaged = [(place, boot) for place, boot, window in parsed if window is None]
+                _drop(connection, damaged)
+            self._held -= len(damaged)
+        return [window for _, _, window in parsed if window is not None]
+
+    def held_ranges(self, count: int) -> tuple[AckRange, ...]:
+        """Which windows are held, as at most `count` ranges."""
+        with self._mutex, self._transaction() as connection:
+            rows = connection.execute(_HELD_RANGES, (count,)).fetchall()
+        return tuple(AckRange(boot=boot, first=first, last=last) for boot, first, last in rows)
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._mutex:
+            self._connection.close()
+            self._lock_file.close()
+
+    def _parsed(self, body: str) -> Window | None:
+        try:
+            return parse_message(Window, body.encode())
+        except MessageError as error:
+            log.error("stored window is damaged, given up", path=str(self._path), error=str(error), body=body)
+            return None
+
+    def _note_drop(self, count: int) -> None:
+        if count and self._dropped % _DROPS_PER_LINE == 0:
+            log.warning("outbox full, the oldest windows are dropped", limit=self._limit, dropped=self._dropped + count)
+        self._dropped += count
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _explained(self._path), self._connection:
+            yield self._connection
+
+
+def read_account(folder: Path) -> dict[str, object]:
+    """What became of every window ever issued, per boot and in all; the agent may be running meanwhile.
+
+    Raises StoreError when there is no outbox in the folder or it can't be read.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        raise StoreError(f"{path}: no outbox here: give --state-dir the folder that the agent was given")
+    with _explained(path):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        connection.row_factory = sqlite3.Row
+        connection.execute("BEGIN")
+        owner = dict(connection.execute("SELECT tenant, trap FROM owner").fetchone())
+        boots = [dict(row) for row in connection.execute(_ACCOUNT)]
+        connection.close()
+    sums = {name: sum(boot[name] for boot in boots) for name in ("issued", "acknowledged", "dropped", "pending")}
+    return {**owner, **sums, "boots": boots}
+
+
+def _connect(path: Path, address: TrapAddress) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        _create(connection, address)
+    elif version != _SCHEMA_VERSION:
+        raise StoreError(f"{path}: outbox version {version}, this agent reads {_SCHEMA_VERSION}: install a newer one")
+    owner = connection.execute("SELECT tenant, trap FROM owner").fetchone()
+    if owner != (address.tenant, address.trap):
+        raise ConfigError(
+            f"{path} holds the windows of trap {owner[1]!r}, tenant {owner[0]!r}: give that --trap and --tenant, "
+            "or another --state-dir"
+        )
+    return connection
+
+
+def _create(connection: sqlite3.Connection, address: TrapAddress) -> None:
+    with connection:
+        connection.execute("BEGIN")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute("INSERT INTO owner VALUES (?, ?)", (address.tenant, address.trap))
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+def _settle(connection: sqlite3.Connection, part: AckRange) -> int:
+    query = "DELETE FROM windows WHERE boot = ? AND seq BETWEEN ? AND ?"
+    count = connection.execute(query, (part.boot, part.first, part.last)).rowcount
+    connection.execute("UPDATE boots SET acknowledged = acknowledged + ? WHERE boot = ?", (count, part.boot))
+    return count
+
+
+def _drop_oldest(connection: sqlite3.Connection, count: int) -> None:
+    _drop(connection, connection.execute("SELECT place, boot FROM windows ORDER BY place LIMIT ?", (count,)).fetchall())
+
+
+def _drop(connection: sqlite3.Connection, rows: Sequence[tuple[int, str]]) -> None:
+    connection.executemany("UPDATE boots SET dropped = dropped + 1 WHERE boot = ?", [(boot,) for _, boot in rows])
+    connection.executemany("DELETE FROM windows WHERE place = ?", [(place,) for place, _ in rows])
+
+
+def _locked(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "outbox.lock").open("w")
+    except OSError as error:
+        raise StoreError(f"{folder}: can't keep an outbox here: {error.strerror}: give another --state-dir") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise StoreError(f"{folder}: another agent uses this outbox: stop it, or give another --state-dir") from error
+    return file
+
+
+_NEXT_STEPS = {
+    "full": "free some space",
+    "readonly": "make the folder writable, or give another --state-dir",
+    "not a database": "move this file away, or give another --state-dir",
+    "malformed": "move this file away to keep it for `sqlite3 .recover`, and start again",
+    "disk i/o": "check the card and its space",
+    "unable to open": "check that the folder exists and this user may write it",
+}
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into a StoreError that names the file and the next step."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        step = next((step for sign, step in _NEXT_STEPS.items() if sign in text.lower()), "check the file")
+        raise StoreError(f"{path}: {text}: {step}") from error

@@ -1,0 +1,177 @@
+"""The thread that empties the outbox: it connects, sends, resends, and forgets what the collector has committed."""
+
+import ssl
+import threading
+import time
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from trap_contract.errors import DeliveryError, MessageError, StoreError, ZancudoError
+from trap_contract.messages import Ack, Birth, CountBatch, State, Window, parse_message
+from trap_contract.topics import BIRTH, COUNTS, STATE, TrapAddress
+
+from trap_agent.backoff import full_jitter
+from trap_agent.broker import BrokerAddress
+from trap_agent.clock import Clock
+from trap_agent.delivery import Delivery, Parcel
+from trap_agent.logs import log
+from trap_agent.outbox import Outbox
+from trap_agent.session import Session
+
+_TURN_S = 0.1
+_STEADY_S = 60.0
+"""Only a connection that lived this long makes the next waits short again: two clients of one name can't race."""
+
+_RETRY_BASE_S = 1.0
+_RETRY_CAP_S = 120.0
+_DRAIN_RETRY_CAP_S = 1.0
+_TAKEN_OVER_S = 60.0
+_HELD_RANGES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a trap's messages go, under which name, and what it says of itself at every connect."""
+
+    broker: BrokerAddress
+    trap: TrapAddress
+    tls: ssl.SSLContext | None
+    birth: Birth
+
+
+class Publisher:
+    """Delivers from an outbox in a thread of its own, until `finish`."""
+
+    def __init__(self, link: Link, outbox: Outbox, clock: Clock, live_for_s: float, rng: np.random.Generator) -> None:
+        self._link = link
+        self._outbox = outbox
+        self._clock = clock
+        self._rng = rng
+        self._delivery = Delivery(live_for_s, rng)
+        self._closed: deque[Window] = deque()
+        self._finish_at_s: float | None = None
+        self._wake = threading.Event()
+        self._failure: BaseException | None = None
+        self._hurry = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect and deliver."""
+        self._thread.start()
+
+    def announce(self, window: Window) -> None:
+        """A window was stored just now. Raises what ended the thread, if it ended."""
+        if self._failure is not None:
+            raise self._failure
+        self._closed.append(window)
+
+    def finish(self, within_s: float, hurry: threading.Event) -> int:
+        """Deliver what is held, until `hurry` or for at most that long, and say goodbye; how many are still held."""
+        self._hurry = hurry
+        self._finish_at_s = time.monotonic() + within_s
+        self._wake.set()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._outbox.held
+
+    def _run(self) -> None:
+        attempt = 0
+        try:
+            while not self._is_done():
+                attempt = 0 if self._live_one_session(attempt) else attempt + 1
+        except Exception as error:  # noqa: BLE001 - it is raised again where the agent stores its next window
+            self._failure = error
+
+    def _is_done(self) -> bool:
+        if self._finish_at_s is None:
+            return False
+        return self._outbox.held == 0 or self._hurry.is_set() or time.monotonic() >= self._finish_at_s
+
+    def _live_one_session(self, attempt: int) -> bool:
+        """Connect, deliver until that fails, wait before the next try; whether it was steady."""
+        begun_s = time.monotonic()
+        session = Session(self._link.broker, self._link.trap, self._link.tls, self._state("offline"))
+        try:
+            with closing(session):
+                session.open()
+                self._greet(session)
+                self._deliver(session)
+                session.publish(STATE, self._state("stopped"), retain=True)
+                session.farewell()
+        except (DeliveryError, StoreError) as error:
+            was_steady = time.monotonic() - begun_s >= _STEADY_S
+            self._wait_after(error, 0 if was_steady else attempt, is_taken_over=session.is_taken_over)
+            return was_steady
+        return True
+
+    def _wait_after(self, error: ZancudoError, attempt: int, *, is_taken_over: bool) -> None:
+        wait_s = full_jitter(attempt, _RETRY_BASE_S, _RETRY_CAP_S, self._rng)
+        if is_taken_over:
+            wait_s += _TAKEN_OVER_S
+            log.error("another client took this trap's name; give each trap its own", trap=self._link.trap.trap)
+        log.warning("no delivery, windows are kept", error=str(error), held=self._outbox.held, retry_s=round(wait_s, 1))
+        self._pause(wait_s)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait; `finish` ends the wait once, and makes later ones short."""
+        self._wake.wait(seconds if self._finish_at_s is None else min(seconds, _DRAIN_RETRY_CAP_S))
+        if self._finish_at_s is not None:
+            self._wake.clear()
+
+    def _greet(self, session: Session) -> None:
+        self._delivery.connected(session.receive_maximum - 2)
+        held = self._outbox.held_ranges(_HELD_RANGES)
+        session.publish(STATE, self._state("online"), retain=True)
+        session.publish(BIRTH, self._link.birth.model_copy(update={"held": held}), retain=True)
+        log.info("connected", broker=str(self._link.broker), held=self._outbox.held)
+
+    def _deliver(self, session: Session) -> None:
+        is_hastened = False
+        while not self._is_done():
+            now_s = time.monotonic()
+            if self._finish_at_s is not None and not is_hastened:
+                self._delivery.hasten(now_s)
+                is_hastened = True
+            while self._closed:
+                window = self._closed.popleft()
+                self._delivery.closed((window.boot, window.seq), now_s)
+            self._send_due(session, now_s)
+            for payload in session.turn(_TURN_S):
+                self._settle(payload)
+
+    def _send_due(self, session: Session, now_s: float) -> None:
+        while self._outbox.held and (parcel := self._delivery.next(now_s, self._outbox.oldest)):
+            self._send(session, parcel)
+
+    def _send(self, session: Session, parcel: Parcel) -> None:
+        windows = self._outbox.load(parcel.keys)
+        if not windows:
+            self._delivery.gone(parcel)
+            return
+        batch = CountBatch(
+            trap=self._link.trap.trap,
+            sent_wall_ms=self._clock.now().wall_ms,
+            backlog=parcel.is_backlog,
+            windows=tuple(windows),
+        )
+        session.publish(COUNTS, batch)
+
+    def _settle(self, payload: bytes) -> None:
+        try:
+            ack = parse_message(Ack, payload)
+        except MessageError as error:
+            log.warning("acknowledgement ignored", error=str(error))
+            return
+        if ack.trap != self._link.trap.trap:
+            log.warning("acknowledgement ignored", error=f"it is for trap {ack.trap!r}")
+            return
+        removed = self._outbox.acknowledge(ack.ranges)
+        self._delivery.acknowledged(ack.ranges, time.monotonic())
+        log.debug("acknowledged", windows=removed, held=self._outbox.held)
+
+    def _state(self, state: Literal["online", "stopped", "offline"]) -> State:
+        return State(trap=self._link.trap.trap, state=state, boot=self._outbox.boot, wall_ms=self._clock.now().wall_ms)

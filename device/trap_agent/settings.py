@@ -1,0 +1,151 @@
+"""The agent's settings: flags over environment (TRAP_*) over the settings file over defaults, in one schema."""
+
+import difflib
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from trap_contract.errors import ConfigError
+from trap_contract.messages import Name
+from trap_contract.tiling import DEFAULT_OVERLAP
+from trap_contract.topics import TrapAddress
+
+from trap_agent.broker import BrokerAddress, TlsFiles, parse_broker
+from trap_agent.outbox import DEFAULT_LIMIT
+
+_MOST_THREADS = 4
+_ENV_PREFIX = "TRAP_"
+
+
+def _broker(value: object) -> object:
+    try:
+        return parse_broker(value) if isinstance(value, str) else value
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("broker: ")) from error
+
+
+def _own_name() -> str:
+    return re.sub("[^a-z0-9]+", "-", socket.gethostname().lower()).strip("-")[:36] or "trap"
+
+
+def _threads() -> int:
+    return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+
+
+def _state_folder() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "trap-agent"
+
+
+class CountSettings(BaseSettings):
+    """What counting a picture needs."""
+
+    model_config = SettingsConfigDict(env_prefix=_ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    model: Path
+    tile: Annotated[int | None, Field(gt=DEFAULT_OVERLAP, le=8192, description="px")] = None
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_threads)
+    threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
+
+
+class AgentSettings(CountSettings):
+    """Everything that can be set; the same names as flags, as TRAP_* variables and in the file."""
+
+    source: str
+    broker: Annotated[BrokerAddress | None, BeforeValidator(_broker)] = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    trap: Name = Field(default_factory=_own_name)
+    tenant: Name = "default"
+    window: Annotated[float, Field(ge=1, le=3600, description="seconds")] = 60.0
+    fps: Annotated[float | None, Field(gt=0, le=240, description="frames a second")] = None
+    state_dir: Path = Field(default_factory=_state_folder)
+    outbox_limit: Annotated[int, Field(ge=1, description="windows")] = DEFAULT_LIMIT
+    drain: Annotated[float, Field(ge=0, le=3600, description="seconds")] = 30.0
+
+    @model_validator(mode="after")
+    def _key_needs_cert(self) -> "AgentSettings":
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together: give both or neither")
+        return self
+
+    @property
+    def address(self) -> TrapAddress:
+        """Where this trap's messages live."""
+        return TrapAddress(self.tenant, self.trap)
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """What an mqtts connection uses."""
+        return TlsFiles(self.ca, self.cert, self.key)
+
+
+Settings = TypeVar("Settings", bound=CountSettings)
+
+
+def load_settings(kind: type[Settings], flags: Mapping[str, object], file: Path | None = None) -> Settings:
+    """Merge all places; a flag that is None was not given.
+
+    Raises ConfigError naming the flag, the variable, or the file's line and key.
+    """
+    values: dict[str, object] = {}
+    places: dict[str, str] = {}
+    for place, found in _layers(kind, flags, file):
+        values.update(found)
+        places.update({name: place(name) for name in found})
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise ConfigError(_explain(kind, fault, places)) from error
+
+
+def _layers(
+    kind: type[CountSettings], flags: Mapping[str, object], file: Path | None
+) -> list[tuple[Callable[[str], str], dict[str, object]]]:
+    text, in_file = _read(file) if file else ("", {})
+    environment = EnvSettingsSource(kind)()
+    given = {name: value for name, value in flags.items() if value is not None}
+    return [
+        (lambda name: f"{file}, line {_line_of(name, text)}, {name}", in_file),
+        (lambda name: f"environment {_ENV_PREFIX}{name.upper()}", environment),
+        (_flag, given),
+    ]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _read(file: Path) -> tuple[str, dict[str, object]]:
+    try:
+        text = file.read_text()
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+
+
+def _line_of(key: str, text: str) -> int:
+    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+def _explain(kind: type[CountSettings], fault: Any, places: Mapping[str, str]) -> str:
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    if fault["type"] == "missing":
+        return (
+            f"{name} is not set: give {_flag(name)}, {_ENV_PREFIX}{name.upper()}, or {name} = ... in the --config file"
+        )
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, kind.model_fields, 1)
+        return f"{places[name]}: unknown key" + (f", did you mean {near[0]}?" if near else "")
+    return f"{places.get(name, name or 'settings')}: {fault['msg'].removeprefix('Value error, ')}"

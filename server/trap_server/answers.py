@@ -1,0 +1,158 @@
+"""What the API answers, typed; the OpenAPI document is made of these."""
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from trap_contract.messages import Semantics
+
+from trap_server.day import GapReason
+from trap_server.trap_record import Status, TrapRecord
+
+IngestHealth = Literal["connected", "disconnected", "silent"]
+Ms = Annotated[int, Field(description="milliseconds since 1970, UTC")]
+Counts = Annotated[
+    dict[str, int] | None, Field(description="every class of the model, zeros included; null: no frame was analysed")
+]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class WindowAnswer(_Answer):
+    """One stored window; `id` grows in the order of commit."""
+
+    id: int
+    tenant: str
+    trap: str
+    boot: str
+    seq: int
+    wall_ms: Ms
+    duration_ms: int
+    clock_synced: bool
+    semantics: Semantics
+    counts: Counts
+    frames_analysed: int
+    observed_s: float
+    model_id: str
+    model_sha256: str
+    received_at_ms: Ms
+
+
+class WindowsAnswer(_Answer):
+    """Windows in order of time, and where to go on."""
+
+    windows: list[WindowAnswer]
+    next_cursor: str | None
+
+
+class SexCounts(_Answer):
+    """Females and males; no other class enters the sex ratio."""
+
+    females: int
+    males: int
+
+
+class DayTotals(_Answer):
+    """The last 24 hours of one trap."""
+
+    windows: int
+    observed_s: float
+    caught: Annotated[
+        SexCounts | None, Field(description="sum of arrivals or catch; null for occupancy, which has no sum")
+    ]
+    most_at_once: Annotated[SexCounts | None, Field(description="largest window of each sex; null for other semantics")]
+
+
+class TrapState(_Answer):
+    """The part of a trap that changes without a window."""
+
+    tenant: str
+    trap: str
+    status: Annotated[Status, Field(description="silent: says online, and nothing has come for long")]
+    last_seen_ms: Annotated[int | None, Field(description="by the collector's clock")]
+    complete_to_ms: Annotated[int | None, Field(description="no window of the last 24 hours is missing before this")]
+
+
+class TrapAnswer(TrapState):
+    """One trap, now and over the last 24 hours."""
+
+    agent_version: str | None
+    board: str | None
+    window: Annotated[WindowAnswer | None, Field(description="the newest window")]
+    day: DayTotals
+
+    @classmethod
+    def of(
+        cls, record: TrapRecord, now_ms: int, complete_to_ms: int | None, window: WindowAnswer | None, day: DayTotals
+    ) -> Self:
+        """Assemble from what the queries found."""
+        birth: dict[str, Any] = json.loads(record.birth) if record.birth else {}
+        return cls(
+            tenant=record.tenant,
+            trap=record.trap,
+            status=record.status(now_ms),
+            last_seen_ms=record.last_seen_ms,
+            complete_to_ms=complete_to_ms,
+            agent_version=birth.get("agent_version"),
+            board=birth.get("board") or None,
+            window=window,
+            day=day,
+        )
+
+
+class PointAnswer(_Answer):
+    """Females and males of one stretch of time."""
+
+    start_ms: Ms
+    end_ms: Ms
+    females: int | None
+    males: int | None
+
+
+class GapAnswer(_Answer):
+    """A stretch of time without a number."""
+
+    start_ms: Ms
+    end_ms: Ms
+    reason: GapReason
+
+
+class DayAnswer(_Answer):
+    """The curve of the last 24 hours, or of the trap's whole life where that is shorter."""
+
+    tenant: str
+    trap: str
+    since_ms: Ms
+    until_ms: Ms
+    semantics: Semantics | None
+    step_ms: Annotated[
+        int | None,
+        Field(
+            description="windows are drawn together by this: median of occupancy, sum of others; null: each is a point"
+        ),
+    ]
+    points: list[PointAnswer]
+    gaps: list[GapAnswer]
+
+
+class SummaryAnswer(_Answer):
+    """The fleet in one look."""
+
+    traps: dict[Status, int]
+    in_the_picture: Annotated[
+        SexCounts, Field(description="sum over the traps online of their newest occupancy window")
+    ]
+    windows_stored: int
+    collisions: int
+    quarantined: int
+    ingest: IngestHealth
+
+
+class Readiness(_Answer):
+    """Whether this server can do its work, and if not, why."""
+
+    ready: bool
+    database: Literal["reachable", "unreachable"]
+    ingest: IngestHealth

@@ -1,0 +1,133 @@
+"""The API, version 1: everything that is stored, read only."""
+
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+import anyio
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request
+from sse_starlette import EventSourceResponse
+from trap_contract.messages import MAX_SEQ
+from trap_contract.topics import NAME_PATTERN, TrapAddress
+
+from trap_server import day, queries
+from trap_server.answers import DayAnswer, GapAnswer, PointAnswer, SummaryAnswer, TrapAnswer, WindowsAnswer
+from trap_server.live import Feed, stream
+from trap_server.trap_record import TrapRecord
+
+HEARTBEAT_S = 15
+GOODBYE_S = 2
+
+router = APIRouter(prefix="/api/v1")
+
+
+def engine_of(request: Request) -> sa.Engine:
+    """The database that the application was built on."""
+    engine: sa.Engine = request.app.state.engine
+    return engine
+
+
+def clock_of(request: Request) -> Callable[[], int]:
+    """The clock that the application was built with: milliseconds, UTC."""
+    clock: Callable[[], int] = request.app.state.clock
+    return clock
+
+
+def connect(engine: Annotated[sa.Engine, Depends(engine_of)]) -> Iterator[sa.Connection]:
+    """One consistent view of the database for one request."""
+    with engine.begin() as connection:
+        yield connection
+
+
+def read_clock(clock: Annotated[Callable[[], int], Depends(clock_of)]) -> int:
+    """Now, in milliseconds."""
+    return clock()
+
+
+Engine = Annotated[sa.Engine, Depends(engine_of)]
+Clock = Annotated[Callable[[], int], Depends(clock_of)]
+Connection = Annotated[sa.Connection, Depends(connect)]
+NowMs = Annotated[int, Depends(read_clock)]
+Name = Annotated[str, Path(pattern=f"^{NAME_PATTERN}$")]
+Moment = Annotated[int, Query(ge=0, le=MAX_SEQ, description="milliseconds since 1970, UTC")]
+
+
+def find_trap(tenant: Name, trap: Name, connection: Connection) -> TrapRecord:
+    """The trap that the address names; 404 when nothing ever came from it."""
+    record = queries.trap_record(connection, TrapAddress(tenant, trap))
+    if record is None:
+        raise HTTPException(404, f"nothing has come from a trap {trap!r} of tenant {tenant!r}; see /api/v1/traps")
+    return record
+
+
+@router.get("/traps")
+def traps(connection: Connection, now_ms: NowMs) -> list[TrapAnswer]:
+    """Every trap, now and over the last 24 hours."""
+    return [queries.trap_answer(connection, record, now_ms) for record in queries.trap_records(connection)]
+
+
+@router.get("/traps/{tenant}/{trap}")
+def one_trap(record: Annotated[TrapRecord, Depends(find_trap)], connection: Connection, now_ms: NowMs) -> TrapAnswer:
+    """One trap, now and over the last 24 hours."""
+    return queries.trap_answer(connection, record, now_ms)
+
+
+@router.get("/traps/{tenant}/{trap}/windows")
+def windows(
+    *,
+    record: Annotated[TrapRecord, Depends(find_trap)],
+    connection: Connection,
+    since: Moment = 0,
+    until: Moment = MAX_SEQ,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str, Query(pattern=r"^\d{1,16}-\d{1,16}$", description="next_cursor of the last page")] = "0-0",
+) -> WindowsAnswer:
+    """Windows that began at `since` or later and before `until`, in order of time."""
+    wall_ms, row_id = (int(part) for part in cursor.split("-"))
+    address = TrapAddress(record.tenant, record.trap)
+    found = queries.windows_between(connection, address, since, until, after=(wall_ms, row_id), limit=limit)
+    last = found[-1] if len(found) == limit else None
+    return WindowsAnswer(windows=found, next_cursor=f"{last.wall_ms}-{last.id}" if last else None)
+
+
+@router.get("/traps/{tenant}/{trap}/day")
+def one_day(record: Annotated[TrapRecord, Depends(find_trap)], connection: Connection, now_ms: NowMs) -> DayAnswer:
+    """The curve of the last 24 hours; where nothing was counted there is a gap, never a zero."""
+    address = TrapAddress(record.tenant, record.trap)
+    first_ms = queries.first_wall_ms(connection, address)
+    since_ms = max(now_ms - queries.DAY_MS, now_ms if first_ms is None else min(first_ms, now_ms))
+    found = queries.observations(connection, address, since_ms, now_ms)
+    points, step_ms = day.curve(found)
+    return DayAnswer(
+        tenant=record.tenant,
+        trap=record.trap,
+        since_ms=since_ms,
+        until_ms=now_ms,
+        semantics=found[-1].semantics if found else None,
+        step_ms=step_ms,
+        points=[PointAnswer.model_validate(point) for point in points],
+        gaps=[GapAnswer.model_validate(gap) for gap in day.gaps(found, since_ms, now_ms)],
+    )
+
+
+@router.get("/summary")
+def summary(connection: Connection, now_ms: NowMs) -> SummaryAnswer:
+    """The fleet in one look."""
+    return queries.summary(connection, traps(connection, now_ms), now_ms)
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def events(
+    engine: Engine,
+    clock: Clock,
+    after: Annotated[int | None, Query(ge=0, le=MAX_SEQ, description="id of the last window known")] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
+) -> EventSourceResponse:
+    """Server-Sent Events: `window` for each row committed, `trap` when a trap's state changes.
+
+    Resumes after `Last-Event-ID`, else after `after`, else begins now.
+    """
+    feed = Feed(engine, after if last_event_id is None else last_event_id)
+    ending = anyio.Event()
+    answer = stream(feed, clock, ending)
+    return EventSourceResponse(answer, ping=HEARTBEAT_S, shutdown_event=ending, shutdown_grace_period=GOODBYE_S)

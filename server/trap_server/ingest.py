@@ -1,0 +1,169 @@
+"""The writer: a batch from the inbox becomes rows, then PUBACKs, then acknowledgements to the traps."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from trap_contract.errors import StoreError
+from trap_contract.messages import Ack, AckRange
+from trap_contract.topics import TrapAddress
+
+from trap_server.backoff import Backoff
+from trap_server.broker import BrokerAddress, Tls
+from trap_server.database import open_database
+from trap_server.inbox import Delivery, Inbox
+from trap_server.settings import Settings
+from trap_server.sorting import sort_arrivals
+from trap_server.store import Committed, Heartbeat, Store
+from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
+
+BATCH_MESSAGES = 500
+BATCH_S = 0.1
+IDLE_S = 0.5
+HEARTBEAT_S = 5.0
+RANGES_A_MESSAGE = 500  # some 45 KB: brokers and small boards bound the size of a packet
+
+log = structlog.get_logger()
+
+
+class Ingest:
+    """One writer; a message is acknowledged only when its batch is on disk."""
+
+    def __init__(self, store: Store, subscriber: Subscriber, inbox: Inbox, rng: random.Random) -> None:
+        self._store = store
+        self._subscriber = subscriber
+        self._inbox = inbox
+        self._backoff = Backoff(base_s=0.2, cap_s=10.0, rng=rng)
+        self._stopping = threading.Event()
+        self._beaten_s = 0.0
+        self._beaten_connected = False
+        self._acknowledged = 0
+        self._batches = 0
+        self._batch_s = 0.0
+        self._trouble: str | None = None
+
+    def stop(self) -> None:
+        """Ask `run` to return after the batch in hand."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Take, commit, acknowledge, until stopped."""
+        self._beat()
+        self._subscriber.start()
+        try:
+            while not self._stopping.is_set():
+                deliveries = self._inbox.take(BATCH_MESSAGES, IDLE_S, BATCH_S)
+                if deliveries:
+                    self._settle(deliveries)
+                if self._must_beat():
+                    self._beat()
+        finally:
+            self._subscriber.stop()
+            self._beat()
+
+    def _settle(self, deliveries: Sequence[Delivery]) -> None:
+        began_s = time.monotonic()
+        batch = sort_arrivals(delivery.arrival for delivery in deliveries)
+        committed = self._insist(lambda: self._store.commit(batch))
+        if committed is None:
+            return  # stopped; the broker sends again what was not acknowledged
+        _report(committed)
+        stale = sum(not self._subscriber.acknowledge(delivery.token) for delivery in deliveries)
+        if stale:
+            log.info("stale_tokens", messages=stale, meaning="stored, and the broker will send them again")
+        for address, ranges in committed.ranges.items():
+            self._tell(address, ranges)
+        self._batches += 1
+        self._batch_s += time.monotonic() - began_s
+
+    def _insist(self, attempt: Callable[[], Committed]) -> Committed | None:
+        """Try until the database takes it; None when stopped before."""
+        while not self._stopping.is_set():
+            try:
+                committed = attempt()
+            except StoreError as error:
+                self._say_trouble(error)
+                self._stopping.wait(self._backoff.wait_s(0.0))
+            else:
+                self._say_trouble(None)
+                return committed
+        return None
+
+    def _tell(self, address: TrapAddress, ranges: tuple[AckRange, ...]) -> None:
+        for first in range(0, len(ranges), RANGES_A_MESSAGE):
+            part = ranges[first : first + RANGES_A_MESSAGE]
+            self._subscriber.tell(address, Ack(trap=address.trap, ranges=part))
+            self._acknowledged += sum(one.last - one.first + 1 for one in part)
+
+    def _must_beat(self) -> bool:
+        late = time.monotonic() - self._beaten_s >= HEARTBEAT_S
+        return late or self._subscriber.connected != self._beaten_connected
+
+    def _beat(self) -> None:
+        self._beaten_s, self._beaten_connected = time.monotonic(), self._subscriber.connected
+        heartbeat = Heartbeat(
+            now_ms=time.time_ns() // 1_000_000,
+            connected=self._beaten_connected,
+            acknowledged=self._acknowledged,
+            batches=self._batches,
+            batch_s=self._batch_s,
+        )
+        try:
+            self._store.beat(heartbeat)
+        except StoreError as error:
+            self._say_trouble(error)
+        else:
+            self._say_trouble(None)
+            self._acknowledged, self._batches, self._batch_s = 0, 0, 0.0
+
+    def _say_trouble(self, error: StoreError | None) -> None:
+        """Log a change between working and not, once."""
+        if error is None:
+            self._backoff.reset()
+        trouble = None if error is None else str(error)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble is None:
+                log.info("database_works_again")
+            else:
+                log.error("database_refuses", reason=trouble, next_step="nothing is acknowledged; trying again")
+
+
+def _report(committed: Committed) -> None:
+    for refusal in committed.refusals:
+        log.warning("quarantined", topic=refusal.arrival.topic, reason=refusal.reason)
+    for offered in committed.collisions:
+        log.error(
+            "collision",
+            key=offered.key,
+            meaning="one number, two observations: both kept",
+            next_step="look for a second trap with a copy of this trap's card",
+        )
+
+
+def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
+    """Compose and run until SIGTERM or SIGINT, or, if asked, until standard input closes.
+
+    Raises ConfigError or StoreError when it can't begin.
+    """
+    address = BrokerAddress.parse(settings.broker, Tls(settings.ca, settings.cert, settings.key))
+    rng = random.Random()  # noqa: S311  jitter, not a secret
+    inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
+    subscriber = Subscriber(address, settings.collector, inbox, rng)
+    ingest = Ingest(Store(open_database(settings.database), settings.collector), subscriber, inbox, rng)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ingest.stop())
+    if stop_when_alone:
+        threading.Thread(target=_await_parent, args=(ingest,), daemon=True).start()
+    ingest.run()
+
+
+def _await_parent(ingest: Ingest) -> None:
+    """Standard input closes when the parent dies, however it dies."""
+    while os.read(0, 4096):  # not sys.stdin: the interpreter can't end while a thread holds its lock
+        pass
+    ingest.stop()

@@ -1,0 +1,249 @@
+"""Reading: what the pages and the API ask of the database."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+from trap_contract.messages import AckRange, Birth, parse_message
+from trap_contract.topics import TrapAddress
+
+from trap_server import schema
+from trap_server.answers import (
+    DayTotals,
+    IngestHealth,
+    SexCounts,
+    SummaryAnswer,
+    TrapAnswer,
+    TrapState,
+    WindowAnswer,
+)
+from trap_server.day import FEMALE, MALE, Observation
+from trap_server.trap_record import TrapRecord
+
+DAY_MS = 24 * 3600 * 1000
+FUTURE_MS = 5 * 60_000  # a window from beyond this has a broken clock; it is stored, and kept off the time axis
+INGEST_FRESH_MS = 30_000
+
+_W = schema.windows.c
+_ANSWER_COLUMNS = [_W[name] for name in WindowAnswer.model_fields]
+
+
+def _of(address: TrapAddress) -> ColumnElement[bool]:
+    return sa.and_(_W.tenant == address.tenant, _W.trap == address.trap)
+
+
+def trap_records(connection: sa.Connection) -> list[TrapRecord]:
+    """Every trap that was ever seen, by name."""
+    rows = connection.execute(sa.select(schema.traps).order_by(schema.traps.c.tenant, schema.traps.c.trap))
+    return [TrapRecord(**row) for row in rows.mappings()]
+
+
+def trap_record(connection: sa.Connection, address: TrapAddress) -> TrapRecord | None:
+    """One trap, None when it was never seen."""
+    c = schema.traps.c
+    query = sa.select(schema.traps).where(c.tenant == address.tenant, c.trap == address.trap)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else TrapRecord(**row)
+
+
+def trap_answer(connection: sa.Connection, record: TrapRecord, now_ms: int) -> TrapAnswer:
+    """One trap, now and over the last 24 hours."""
+    address = TrapAddress(record.tenant, record.trap)
+    return TrapAnswer.of(
+        record,
+        now_ms,
+        complete_to_ms=complete_to_ms(connection, record, now_ms),
+        window=newest_window(connection, address, now_ms),
+        day=day_totals(connection, address, now_ms),
+    )
+
+
+def trap_state(connection: sa.Connection, record: TrapRecord, now_ms: int) -> TrapState:
+    """The part of a trap that can change without a window."""
+    return TrapState(
+        tenant=record.tenant,
+        trap=record.trap,
+        status=record.status(now_ms),
+        last_seen_ms=record.last_seen_ms,
+        complete_to_ms=complete_to_ms(connection, record, now_ms),
+    )
+
+
+def newest_window(connection: sa.Connection, address: TrapAddress, now_ms: int) -> WindowAnswer | None:
+    """The window that began last by the trap's clock."""
+    query = sa.select(*_ANSWER_COLUMNS).where(_of(address), _W.wall_ms <= now_ms + FUTURE_MS)
+    row = connection.execute(query.order_by(_W.wall_ms.desc(), _W.id.desc()).limit(1)).mappings().one_or_none()
+    return None if row is None else WindowAnswer.model_validate(dict(row))
+
+
+def newest_id(connection: sa.Connection) -> int:
+    """The id of the row committed last, 0 when there is none."""
+    newest: int | None = connection.execute(sa.select(sa.func.max(_W.id))).scalar_one()
+    return newest or 0
+
+
+def windows_after(connection: sa.Connection, row_id: int, limit: int) -> list[WindowAnswer]:
+    """Windows committed after the row `row_id`, in order of commit."""
+    query = sa.select(*_ANSWER_COLUMNS).where(_W.id > row_id).order_by(_W.id).limit(limit)
+    return [WindowAnswer.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def windows_between(
+    connection: sa.Connection, address: TrapAddress, since_ms: int, until_ms: int, *, after: tuple[int, int], limit: int
+) -> list[WindowAnswer]:
+    """Windows that began in `since_ms`..`until_ms` (the end excluded), beyond `after` = (wall_ms, id)."""
+    query = (
+        sa.select(*_ANSWER_COLUMNS)
+        .where(_of(address), _W.wall_ms >= max(since_ms, after[0]), _W.wall_ms < until_ms)
+        .where(sa.or_(_W.wall_ms > after[0], _W.id > after[1]))
+        .order_by(_W.wall_ms, _W.id)
+        .limit(limit)
+    )
+    return [WindowAnswer.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def observations(connection: sa.Connection, address: TrapAddress, since_ms: int, now_ms: int) -> list[Observation]:
+    """The windows of a trap since `since_ms`, in order of time."""
+    query = (
+        sa.select(_W.wall_ms, _W.wall_ms + _W.duration_ms, _W.semantics, _W.counts)
+        .where(_of(address), _W.wall_ms >= since_ms, _W.wall_ms <= now_ms + FUTURE_MS)
+        .order_by(_W.wall_ms)
+    )
+    return [Observation(*row) for row in connection.execute(query)]
+
+
+def first_wall_ms(connection: sa.Connection, address: TrapAddress) -> int | None:
+    """When the trap's first window began."""
+    first: int | None = connection.execute(sa.select(sa.func.min(_W.wall_ms)).where(_of(address))).scalar_one()
+    return first
+
+
+def day_totals(connection: sa.Connection, address: TrapAddress, now_ms: int) -> DayTotals:
+    """Effort of the last 24 hours, and what was caught or seen."""
+    summed = _W.semantics != "occupancy"
+    females, males = (_W.counts[name].as_integer() for name in (FEMALE, MALE))
+    query = sa.select(
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(_W.observed_s), 0.0),
+        *(sa.func.sum(value).filter(summed) for value in (females, males)),
+        *(sa.func.max(value).filter(~summed) for value in (females, males)),
+    ).where(_of(address), _W.wall_ms >= now_ms - DAY_MS, _W.wall_ms <= now_ms + FUTURE_MS)
+    windows, observed_s, *sexes = connection.execute(query).one()
+    caught, most = _sexes(*sexes[:2]), _sexes(*sexes[2:])
+    return DayTotals(windows=windows, observed_s=observed_s, caught=caught, most_at_once=most)
+
+
+def _sexes(females: int | None, males: int | None) -> SexCounts | None:
+    return None if females is None or males is None else SexCounts(females=females, males=males)
+
+
+def complete_to_ms(connection: sa.Connection, record: TrapRecord, now_ms: int) -> int | None:
+    """Until when nothing of the last 24 hours is missing; None when that can't be said.
+
+    A window is missing when a later one of its boot is stored, or when the trap said at its last connect that it
+    holds windows of an older boot which are not stored yet.
+    """
+    address = TrapAddress(record.tenant, record.trap)
+    hole_ms = _first_hole_ms(connection, address, now_ms)
+    ends = [_end_before(connection, address, now_ms + FUTURE_MS if hole_ms is None else hole_ms)]
+    ends += [_end_of_boot(connection, address, boot) for boot in _owed_boots(connection, record)]
+    known = [end for end in ends if end is not None]
+    return min(known) if len(known) == len(ends) else None
+
+
+def _first_hole_ms(connection: sa.Connection, address: TrapAddress, now_ms: int) -> int | None:
+    """Start of the first window of the last 24 hours whose predecessor is not stored."""
+    before = schema.windows.alias("before")
+    predecessor = sa.select(before.c.id).where(
+        *(before.c[name] == _W[name] for name in ("tenant", "trap", "boot")), before.c.seq == _W.seq - 1
+    )
+    query = sa.select(sa.func.min(_W.wall_ms)).where(
+        _of(address),
+        _W.wall_ms >= now_ms - DAY_MS,
+        _W.wall_ms <= now_ms + FUTURE_MS,
+        _W.seq > 1,
+        ~predecessor.exists(),
+    )
+    hole_ms: int | None = connection.execute(query).scalar_one()
+    return hole_ms
+
+
+def _end_before(connection: sa.Connection, address: TrapAddress, moment_ms: int) -> int | None:
+    query = sa.select(_W.wall_ms + _W.duration_ms).where(_of(address), _W.wall_ms < moment_ms)
+    end_ms: int | None = connection.execute(query.order_by(_W.wall_ms.desc()).limit(1)).scalar_one_or_none()
+    return end_ms
+
+
+def _end_of_boot(connection: sa.Connection, address: TrapAddress, boot: str) -> int | None:
+    query = sa.select(_W.wall_ms + _W.duration_ms).where(_of(address), _W.boot == boot)
+    end_ms: int | None = connection.execute(query.order_by(_W.seq.desc()).limit(1)).scalar_one_or_none()
+    return end_ms
+
+
+def _owed_boots(connection: sa.Connection, record: TrapRecord) -> Iterable[str]:
+    """Older boots of which the trap held windows at its last connect that are still not stored."""
+    if record.birth is None:
+        return []
+    held = parse_message(Birth, record.birth.encode()).held
+    older = [one for one in held if one.boot != record.boot]
+    return {one.boot for one in older if _stored_of(connection, record, one) <= one.last - one.first}
+
+
+def _stored_of(connection: sa.Connection, record: TrapRecord, held: AckRange) -> int:
+    query = sa.select(sa.func.count()).where(
+        _of(TrapAddress(record.tenant, record.trap)), _W.boot == held.boot, _W.seq.between(held.first, held.last)
+    )
+    count: int = connection.execute(query).scalar_one()
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorRecord:
+    """One ingest process, as it last reported; the counters only grow."""
+
+    name: str
+    heartbeat_ms: int
+    connected: bool
+    stored: int
+    duplicates: int
+    collisions: int
+    quarantined: int
+    acknowledged: int
+    batches: int
+    batch_seconds: float
+
+    def health(self, now_ms: int) -> IngestHealth:
+        """Silent when the last heartbeat is old."""
+        if now_ms - self.heartbeat_ms > INGEST_FRESH_MS:
+            return "silent"
+        return "connected" if self.connected else "disconnected"
+
+
+def collectors(connection: sa.Connection) -> list[CollectorRecord]:
+    """Every ingest process that ever wrote here."""
+    return [CollectorRecord(**row) for row in connection.execute(sa.select(schema.collectors)).mappings()]
+
+
+def ingest_health(records: Iterable[CollectorRecord], now_ms: int) -> IngestHealth:
+    """The best of all collectors: one that works is enough."""
+    found = {record.health(now_ms) for record in records}
+    return next((health for health in ("connected", "disconnected") if health in found), "silent")
+
+
+def summary(connection: sa.Connection, traps: Sequence[TrapAnswer], now_ms: int) -> SummaryAnswer:
+    """The fleet in one look, from its traps."""
+    found = collectors(connection)
+    live = [trap.window for trap in traps if trap.status == "online" and trap.window is not None]
+    seen = [window.counts for window in live if window.semantics == "occupancy" and window.counts is not None]
+    return SummaryAnswer(
+        traps=dict(Counter(trap.status for trap in traps)),
+        in_the_picture=SexCounts(
+            females=sum(counts.get(FEMALE, 0) for counts in seen), males=sum(counts.get(MALE, 0) for counts in seen)
+        ),
+        windows_stored=sum(one.stored for one in found),
+        collisions=sum(one.collisions for one in found),
+        quarantined=sum(one.quarantined for one in found),
+        ingest=ingest_health(found, now_ms),
+    )

@@ -1,0 +1,41 @@
+"""What an operator may set: flags, then environment `TRAP_SERVER_*`, then defaults."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from trap_contract.errors import ConfigError
+
+PREFIX = "TRAP_SERVER_"
+
+
+class Settings(BaseSettings):
+    """One schema for every command of this room."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    broker: str = "mqtt://127.0.0.1:1883"
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    collector: Annotated[str, Field(pattern="^[A-Za-z0-9-]{1,64}$")] = "zancudo-collector"
+    """MQTT client id: stable, one per replica, for the broker keeps its queue by this name."""
+    database: str = "sqlite:///zancudo.db"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    log_json: bool = False
+
+
+def read_settings(**flags: object) -> Settings:
+    """Merge the flags that were given over the environment and the defaults.
+
+    Raises ConfigError naming the setting and what it may be.
+    """
+    try:
+        return Settings.model_validate({name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        flag = name.replace("_", "-")
+        raise ConfigError(f"--{flag} or {PREFIX}{name.upper()}: {first['msg']}, got {first['input']!r}") from error

@@ -1,0 +1,109 @@
+"""Processes: the web server, and ingest as its child that is started again whenever it ends."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import structlog
+import uvicorn
+from trap_contract.errors import ConfigError
+
+from trap_server.app import build_app
+from trap_server.backoff import Backoff
+from trap_server.broker import BrokerAddress, Tls
+from trap_server.database import open_database, open_for_reading
+from trap_server.settings import PREFIX, Settings
+
+GOODBYE_S = 10.0
+
+log = structlog.get_logger()
+
+
+def run_site(settings: Settings) -> None:
+    """Serve, with ingest beside, until SIGTERM or SIGINT.
+
+    Raises ConfigError or StoreError when it can't begin.
+    """
+    BrokerAddress.parse(settings.broker, Tls(settings.ca, settings.cert, settings.key))
+    open_database(settings.database).dispose()
+    listener = _listen(settings)
+    child = IngestProcess(settings)
+    child.start()
+    try:
+        _serve(settings, listener)
+    finally:
+        child.stop()
+
+
+def serve(settings: Settings) -> None:
+    """Serve the API and the page until SIGTERM or SIGINT; the database is only read."""
+    _serve(settings, _listen(settings))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise ConfigError(f"can't serve on {where}: {error.strerror}; choose another --host or --port") from error
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    app = build_app(open_for_reading(settings.database))
+    host, port = listener.getsockname()[:2]
+    log.info("serving", page=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn ends, then raises the signal again: the rest must still run
+    configuration = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=4, server_header=False)
+    uvicorn.Server(configuration).run(sockets=[listener])
+
+
+class IngestProcess:
+    """`trap-server ingest` as a child; it ends with this process, however this process ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = _environment(settings)
+        self._backoff = Backoff(base_s=0.5, cap_s=15.0, rng=random.Random())  # noqa: S311  jitter, not a secret
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep_running, name="ingest-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start it, and again whenever it ends."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end, then make it."""
+        self._stopping.set()
+        self._thread.join(GOODBYE_S)
+
+    def _keep_running(self) -> None:
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            status = self._run_once()
+            if not self._stopping.is_set():
+                log.error("ingest_ended", status=status, next_step="starting it again")
+                self._stopping.wait(self._backoff.wait_s(time.monotonic() - began_s))
+
+    def _run_once(self) -> int:
+        arguments = [sys.executable, "-m", "trap_server.commands", "ingest", "--until-stdin-closes"]
+        with subprocess.Popen(arguments, stdin=subprocess.PIPE, env=self._environment) as process:
+            while process.poll() is None and not self._stopping.wait(0.2):
+                pass
+            process.terminate()
+            try:
+                return process.wait(GOODBYE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return process.wait()
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The parent's environment with its settings, flags included: a password never shows in a process list."""
+    given = settings.model_dump(mode="json", exclude_none=True)
+    return {**os.environ, **{f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}}

@@ -1,0 +1,85 @@
+"""A collector of a few lines, raw paho: it keeps what it gets in memory and acknowledges if told to."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from trap_contract.messages import Ack, CountBatch, Window, parse_message, ranges_of
+from trap_contract.topics import ACK, COUNTS, parse_topic, subscription
+
+Key = tuple[str, int]
+DEADLINE_S = 20.0
+
+_NUMBERS = itertools.count()
+
+
+class TinyCollector:
+    """Stores every batch; `acks` says whether, and `before_ack` may look first."""
+
+    def __init__(self, port: int, *, acks: bool = True) -> None:
+        self.acks = acks
+        self.batches: list[CountBatch] = []
+        self.stored: dict[Key, Window] = {}
+        self.retained: dict[str, bytes] = {}
+        self._subscribed = threading.Event()
+        name = f"tiny-collector-{next(_NUMBERS)}"
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(1, 1)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 3600
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=properties)
+        self._client.loop_start()
+        assert self._subscribed.wait(DEADLINE_S)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes | str) -> None:
+        self._client.publish(topic, payload, qos=1).wait_for_publish(DEADLINE_S)
+
+    def seqs(self, boot: str) -> list[int]:
+        """Numbers stored of one boot, in order."""
+        return sorted(seq for of, seq in self.stored if of == boot)
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe([(subscription(COUNTS), 1), (subscription("state"), 1), (subscription("birth"), 1)])
+
+    def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        address, leaf = parse_topic(message.topic)
+        if leaf != COUNTS:
+            self.retained[leaf] = message.payload
+            return
+        batch = parse_message(CountBatch, message.payload)
+        self.batches.append(batch)
+        self.stored |= {(window.boot, window.seq): window for window in batch.windows}
+        if self.acks:
+            keys = [(window.boot, window.seq) for window in batch.windows]
+            ack = Ack(trap=batch.trap, ranges=ranges_of(keys))
+            client.publish(address.topic(ACK), ack.model_dump_json(), qos=1)
+
+
+@contextmanager
+def tiny_collector(port: int, *, acks: bool = True) -> Iterator[TinyCollector]:
+    collector = TinyCollector(port, acks=acks)
+    try:
+        yield collector
+    finally:
+        collector.close()
+
+
+def wait_until(is_true: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
+    """Poll until a fact holds; fail with its name when it never does."""
+    deadline = time.monotonic() + deadline_s
+    while not is_true():
+        assert time.monotonic() < deadline, f"never came true: {what}"
+        time.sleep(0.02)

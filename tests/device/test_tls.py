@@ -1,0 +1,91 @@
+"""Certificates on both sides, with a real mosquitto."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from brokers import free_port, running_broker
+from trap_agent.broker import TlsFiles, parse_broker, tls_context
+from trap_agent.session import Session
+from trap_contract.errors import DeliveryError
+
+from device.collectors import tiny_collector, wait_until
+from device.samples import draft
+from device.test_outbox import ADDRESS, BOOT, opened
+from device.test_publisher import BIRTH, Trap
+
+LISTENER = """
+listener {port} 127.0.0.1
+cafile {folder}/ca.pem
+certfile {folder}/server.pem
+keyfile {folder}/server.key
+require_certificate true
+"""
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def make_authority(folder: Path, name: str) -> None:
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl(folder, "req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}")
+
+
+def sign(folder: Path, name: str, extension: str) -> None:
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+    (folder / "extension").write_text(extension)
+    openssl(
+        folder,
+        *("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", "-days", "2"),
+        *("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "extension"),
+    )
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certificates")
+    make_authority(folder, "ca")
+    make_authority(folder, "stranger")
+    sign(folder, "server", "subjectAltName=IP:127.0.0.1")
+    sign(folder, "trap", "extendedKeyUsage=clientAuth")
+    return folder
+
+
+@pytest.fixture
+def tls_broker(tmp_path, certificates):
+    """A plain port for the collector and, as the second value, the URL of a port with mutual TLS."""
+    port = free_port()
+    with running_broker(tmp_path, extra=LISTENER.format(port=port, folder=certificates)) as broker:
+        yield broker, f"mqtts://127.0.0.1:{port}"
+
+
+def test_windows_are_delivered_with_certificates_on_both_sides(tmp_path, tls_broker, certificates):
+    broker, url = tls_broker
+    files = TlsFiles(certificates / "ca.pem", certificates / "trap.pem", certificates / "trap.key")
+    with tiny_collector(broker.port) as collector, opened(tmp_path) as outbox:
+        for _ in range(200):
+            outbox.store(draft())
+        trap = Trap(outbox, url, tls_context(files))
+        trap.publisher.start()
+        wait_until(lambda: outbox.held == 0, "all acknowledged")
+        assert trap.finish() == 0
+        assert collector.seqs(BOOT) == list(range(1, 201))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("stranger.pem", "trap.pem", "trap.key"), "certificate verify failed"),
+        (("ca.pem", "stranger.pem", "stranger.key"), "connection lost|can't be reached"),
+        (("ca.pem", None, None), "connection lost|can't be reached"),
+    ],
+)
+def test_a_certificate_that_is_not_trusted_ends_the_connection(tls_broker, certificates, files, message):
+    _, url = tls_broker
+    tls = tls_context(TlsFiles(*(name and certificates / name for name in files)))
+    session = Session(parse_broker(url), ADDRESS, tls, BIRTH)
+    with pytest.raises(DeliveryError, match=message):
+        session.open()
+    session.close()

@@ -1,0 +1,1 @@
+"""Facts about bundles made from a trained student."""

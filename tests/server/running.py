@@ -1,0 +1,58 @@
+"""Ingest in a thread, and a look into its database."""
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from trap_server.broker import BrokerAddress, Tls
+from trap_server.database import open_for_reading
+from trap_server.inbox import Inbox
+from trap_server.ingest import Ingest
+from trap_server.store import Store
+from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
+
+from server.traps import until
+
+COLLECTOR = "test-collector"
+
+
+@dataclass
+class RunningIngest:
+    """Ingest in a thread, and the parts that a test may look at."""
+
+    ingest: Ingest
+    subscriber: Subscriber
+    inbox: Inbox
+    thread: threading.Thread
+
+    def await_connected(self) -> None:
+        until(lambda: self.subscriber.connected, "ingest is subscribed")
+
+
+@contextmanager
+def running_ingest(broker_url: str, engine: sa.Engine, stuck_s: float = 60.0) -> Iterator[RunningIngest]:
+    """Ingest as `trap-server ingest` composes it, without its process."""
+    inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
+    subscriber = Subscriber(BrokerAddress.parse(broker_url, Tls()), COLLECTOR, inbox, random.Random(1), stuck_s)
+    ingest = Ingest(Store(engine, COLLECTOR), subscriber, inbox, random.Random(2))
+    running = RunningIngest(ingest, subscriber, inbox, threading.Thread(target=ingest.run, daemon=True))
+    running.thread.start()
+    try:
+        running.await_connected()
+        yield running
+    finally:
+        ingest.stop()
+        running.thread.join(20)
+        assert not running.thread.is_alive()
+
+
+def rows(engine: sa.Engine, table: sa.Table) -> list[dict[str, object]]:
+    """Everything in a table, even while somebody writes."""
+    reader = open_for_reading(str(engine.url))
+    with reader.connect() as connection:
+        found = [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+    reader.dispose()
+    return found

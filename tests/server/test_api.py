@@ -1,0 +1,227 @@
+"""The API over a real database, with the clock standing still."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from trap_contract.messages import AckRange, Window
+from trap_server.app import build_app
+from trap_server.database import open_for_reading
+from trap_server.sorting import Arrival, sort_arrivals
+from trap_server.store import Heartbeat, Store
+
+from server.traps import BOOT, MODEL, NOON_MS, make_batch, make_birth, make_state, make_window
+
+NOW_MS = NOON_MS + 100 * 60_000
+NEXT_BOOT = "f" * 32
+Commit = Callable[..., None]
+
+
+@pytest.fixture
+def commit(engine: sa.Engine) -> Commit:
+    store = Store(engine, "c")
+    store.beat(Heartbeat(now_ms=NOW_MS, connected=True))
+
+    def store_windows(*windows: Window, trap: str = "t1") -> None:
+        for first in range(0, len(windows), 60):
+            payload = make_batch(windows[first : first + 60], trap)
+            store.commit(sort_arrivals([Arrival(f"mt/v1/demo/{trap}/counts", payload, False, NOW_MS - 1000)]))
+
+    return store_windows
+
+
+@pytest.fixture
+def tell(engine: sa.Engine) -> Commit:
+    def store_word(leaf: str, payload: str) -> None:
+        arrival = Arrival(f"mt/v1/demo/t1/{leaf}", payload.encode(), False, NOW_MS - 1000)
+        Store(engine, "c").commit(sort_arrivals([arrival]))
+
+    return store_word
+
+
+@pytest.fixture
+def client(database_url: str, engine: sa.Engine) -> Iterator[TestClient]:
+    with TestClient(build_app(open_for_reading(database_url), lambda: NOW_MS)) as client:
+        yield client
+
+
+def get(client: TestClient, path: str) -> Any:
+    answer = client.get(f"/api/v1/{path}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_null_counts_stay_null(client: TestClient, commit: Commit):
+    commit(make_window(1, females=None), make_window(2, females=0, males=0))
+    windows = get(client, "traps/demo/t1/windows")["windows"]
+    assert windows[0]["counts"] is None
+    assert windows[1]["counts"]["Female"] == 0
+    assert [point["females"] for point in get(client, "traps/demo/t1/day")["points"]] == [0]
+
+
+def test_occupancy_is_never_summed(client: TestClient, commit: Commit):
+    commit(make_window(1, females=3, males=1), make_window(2, females=5, males=0))
+    day = get(client, "traps")[0]["day"]
+    assert day["caught"] is None
+    assert day["most_at_once"] == {"females": 5, "males": 1}
+    assert day["windows"] == 2
+
+
+def test_arrivals_are_summed(client: TestClient, commit: Commit):
+    commit(*(make_window(seq, females=seq, semantics="arrivals") for seq in (1, 2, 3)))
+    day = get(client, "traps/demo/t1")["day"]
+    assert day["caught"] == {"females": 6, "males": 3}
+    assert day["most_at_once"] is None
+
+
+def test_pages_of_windows_hold_each_window_once(client: TestClient, commit: Commit):
+    commit(*(make_window(seq, wall_ms=NOON_MS + seq // 3) for seq in range(1, 26)))
+    seqs, cursor = [], "0-0"
+    while cursor:
+        page = get(client, f"traps/demo/t1/windows?limit=4&cursor={cursor}")
+        seqs += [window["seq"] for window in page["windows"]]
+        cursor = page["next_cursor"]
+    assert sorted(seqs) == list(range(1, 26))
+
+
+def test_since_is_included_and_until_is_not(client: TestClient, commit: Commit):
+    commit(*(make_window(seq) for seq in (1, 2, 3)))
+    found = get(client, f"traps/demo/t1/windows?since={NOON_MS + 60_000}&until={NOON_MS + 120_000}")["windows"]
+    assert [window["seq"] for window in found] == [1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=1001", "limit=1000000000000", "since=-1", "since=x", "until=1e300", "cursor=1", "limit="],
+)
+def test_a_query_beyond_its_bounds_is_refused(client: TestClient, commit: Commit, query: str):
+    commit(make_window(1))
+    assert client.get(f"/api/v1/traps/demo/t1/windows?{query}").status_code == 422
+
+
+def test_an_unknown_trap_is_named(client: TestClient):
+    answer = client.get("/api/v1/traps/demo/nobody/day")
+    assert answer.status_code == 404
+    assert "'nobody'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "minute"), [([1, 2, 3], 4), ([1, 2, 5, 6], 3), ([2, 3], None), ([], None), ([1], 2)]
+)
+def test_complete_up_to_the_first_hole(
+    client: TestClient, commit: Commit, tell: Commit, stored: list[int], minute: Any
+):
+    tell("birth", make_birth().model_dump_json())
+    if stored:
+        commit(*(make_window(seq) for seq in stored))
+    complete = get(client, "traps/demo/t1")["complete_to_ms"]
+    assert complete == (None if minute is None else NOON_MS + minute * 60_000)
+
+
+def test_windows_that_a_trap_still_holds_of_an_older_boot_bound_completeness(
+    client: TestClient, commit: Commit, tell: Commit
+):
+    commit(make_window(1), make_window(2), make_window(1, boot=NEXT_BOOT, wall_ms=NOON_MS + 600_000))
+    held = (AckRange(boot=BOOT, first=2, last=4), AckRange(boot=NEXT_BOOT, first=1, last=1))
+    tell("birth", make_birth(boot=NEXT_BOOT, held=held).model_dump_json())
+    assert get(client, "traps/demo/t1")["complete_to_ms"] == NOON_MS + 3 * 60_000
+    commit(make_window(3), make_window(4))
+    assert get(client, "traps/demo/t1")["complete_to_ms"] == NOON_MS + 660_000
+
+
+def test_a_window_from_the_far_future_is_kept_off_the_time_axis(client: TestClient, commit: Commit):
+    commit(make_window(1), make_window(2, wall_ms=NOW_MS + 10**10))
+    assert get(client, "traps/demo/t1")["window"]["seq"] == 1
+    assert len(get(client, "traps/demo/t1/day")["points"]) == 1
+    assert len(get(client, "traps/demo/t1/windows")["windows"]) == 2
+
+
+def test_a_young_trap_has_no_gap_before_its_first_window(client: TestClient, commit: Commit):
+    commit(*(make_window(seq) for seq in range(90, 100)))
+    day = get(client, "traps/demo/t1/day")
+    assert day["since_ms"] == NOON_MS + 90 * 60_000
+    assert day["gaps"] == []
+
+
+def test_the_summary_counts_only_what_is_in_the_pictures_now(client: TestClient, commit: Commit, tell: Commit):
+    commit(make_window(1, females=3), make_window(2, females=4))
+    commit(make_window(1, females=2), trap="t2")
+    tell("state", make_state("offline").model_dump_json())
+    summary = get(client, "summary")
+    assert summary["in_the_picture"] == {"females": 2, "males": 1}
+    assert (summary["traps"], summary["windows_stored"]) == ({"offline": 1, "online": 1}, 3)
+    assert summary["ingest"] == "connected"
+
+
+def test_ready_only_while_ingest_reports(database_url: str, client: TestClient, engine: sa.Engine):
+    assert client.get("/readyz").status_code == 503
+    Store(engine, "c").beat(Heartbeat(now_ms=NOW_MS - 29_000, connected=False))
+    assert client.get("/readyz").json() == {"ready": True, "database": "reachable", "ingest": "disconnected"}
+    with TestClient(build_app(open_for_reading(database_url), lambda: NOW_MS + 2000)) as later:
+        assert later.get("/readyz").json()["ingest"] == "silent"
+    assert client.get("/healthz").json() == {"alive": True}
+
+
+def test_a_database_that_is_gone_is_reported_and_not_hidden(client: TestClient, tmp_path: Path):
+    for path in tmp_path.glob("counts.db*"):
+        path.write_bytes(b"not a database" * 1000)
+    assert client.get("/readyz").json()["database"] == "unreachable"
+    answer = client.get("/api/v1/traps")
+    assert answer.status_code == 503
+    assert "can't be read" in answer.json()["detail"]
+
+
+def test_metrics_tell_what_ingest_counted(client: TestClient, commit: Commit):
+    commit(make_window(1))
+    commit(make_window(1), make_window(2, females=7))
+    text = client.get("/metrics").text
+    assert 'zancudo_stored_total{collector="c"} 2.0' in text
+    assert 'zancudo_duplicates_total{collector="c"} 1.0' in text
+    assert 'zancudo_broker_connected{collector="c"} 1.0' in text
+    assert 'zancudo_traps{state="online"} 1.0' in text
+
+
+def test_the_openapi_document_describes_every_answer(client: TestClient):
+    document = get(client, "openapi.json")
+    assert "/api/v1/traps/{tenant}/{trap}/day" in document["paths"]
+    assert document["components"]["schemas"]["WindowAnswer"]["properties"]["counts"]["anyOf"][1] == {"type": "null"}
+
+
+def test_no_answer_allows_inline_scripts_or_foreign_hosts(client: TestClient):
+    for path in ("/", "/api/v1/traps", "/static/fleet.js", "/nothing", "/healthz"):
+        policy = client.get(path).headers["content-security-policy"]
+        assert policy.startswith("default-src 'self';")
+        assert "unsafe" not in policy
+
+
+def test_the_page_escapes_what_a_trap_says(client: TestClient, commit: Commit):
+    script = "<script>alert(1)</script>"
+    model = MODEL.model_copy(update={"id": f'{script}"onload="x'})
+    commit(make_window(1, model=model, counts={"Female": 1, "Male": 2, script: 3}))
+    page = client.get("/").text
+    assert "alert(1)" in page
+    assert script not in page
+    assert '"onload="' not in page
+
+
+def test_the_page_has_no_inline_script_and_asks_no_other_host(client: TestClient, commit: Commit):
+    commit(make_window(1))
+    page = client.get("/").text
+    assert re.findall(r"<script(?![^>]* src=)", page) == []
+    assert re.findall(r"""(?:src|href)=["'](?!/static/)""", page) == []
+    assert re.findall(r"\son\w+=|style=", page) == []
+
+
+def test_an_empty_fleet_says_what_to_do_next(client: TestClient):
+    assert "trap-agent --model" in client.get("/").text
+
+
+def test_the_page_shows_no_number_where_nothing_was_seen(client: TestClient, commit: Commit):
+    commit(make_window(1, females=None))
+    page = client.get("/").text
+    assert re.search(r'data-field="females">\u2013<', page)
+    assert "nothing seen" in page

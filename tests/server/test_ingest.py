@@ -1,0 +1,178 @@
+"""A real mosquitto, a real SQLite: nothing is acknowledged before it is on disk, and nothing is lost."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+from brokers import Broker
+from structlog.testing import capture_logs
+from trap_server import schema
+
+from server.running import RunningIngest, rows, running_ingest
+from server.traps import BOOT, FakeTrap, make_window, until
+
+
+def counter(engine: sa.Engine, name: str) -> object:
+    found = rows(engine, schema.collectors)
+    return found[0][name] if found else None
+
+
+def is_held(collecting: RunningIngest) -> bool:
+    """Whether the writer has taken a message that is not acknowledged yet."""
+    return collecting.inbox.oldest_age_s(time.monotonic()) > 0 and not collecting.inbox._waiting
+
+
+def test_a_window_is_stored_and_acknowledged(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
+    with FakeTrap(broker.port) as trap:
+        trap.send(make_window(1), make_window(2))
+        until(lambda: trap.holds_acks_for(2), "both are acknowledged")
+    assert set(trap.acknowledged) == {(BOOT, 1), (BOOT, 2)}
+    assert [row["seq"] for row in rows(engine, schema.windows)] == [1, 2]
+
+
+def test_a_window_sent_again_is_stored_once_and_acknowledged_again(
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine
+):
+    with FakeTrap(broker.port) as trap:
+        for _ in range(3):
+            trap.send(make_window(1))
+        until(lambda: counter(engine, "duplicates") == 2, "two duplicates are counted")
+        until(lambda: (BOOT, 1) in trap.acknowledged, "it is acknowledged")
+    assert (counter(engine, "stored"), len(rows(engine, schema.windows))) == (1, 1)
+
+
+def test_nothing_is_acknowledged_while_the_database_is_blocked(
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine, tmp_path: Path
+):
+    with FakeTrap(broker.port) as trap:
+        blocker = sqlite3.connect(tmp_path / "counts.db", isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        trap.send(make_window(1))
+        until(lambda: is_held(collecting), "the message is in the writer's hands")
+        assert trap.acknowledged == []
+        assert rows(engine, schema.windows) == []
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        until(lambda: trap.holds_acks_for(1), "it is acknowledged once the database is free")
+        until(lambda: collecting.inbox.oldest_age_s(time.monotonic()) == 0, "its PUBACK is sent")
+    assert len(rows(engine, schema.windows)) == 1
+
+
+def test_poison_is_quarantined_and_later_messages_still_flow(
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine
+):
+    with FakeTrap(broker.port) as trap:
+        for poison in (b"\xff\xfe", b"{", b'{"v": 7}', b"x" * 100_000):
+            trap.send_raw(poison)
+        trap.send(make_window(1))
+        until(lambda: trap.holds_acks_for(1), "the good one is acknowledged")
+    assert len(rows(engine, schema.quarantine)) == 4
+    assert collecting.inbox.oldest_age_s(time.monotonic()) == 0, "a poison message was left unacknowledged"
+
+
+def test_retained_counts_are_quarantined(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
+    with FakeTrap(broker.port) as trap:
+        trap.send_raw(b"{}", retain=True)
+        until(lambda: rows(engine, schema.quarantine), "the retained message is in quarantine")
+    assert "retain" in str(rows(engine, schema.quarantine)[0]["reason"])
+
+
+def test_what_is_sent_while_ingest_is_away_comes_when_it_returns(broker: Broker, engine: sa.Engine):
+    with running_ingest(broker.url, engine):
+        pass
+    with FakeTrap(broker.port) as trap:
+        trap.send(make_window(1))
+        with running_ingest(broker.url, engine):
+            until(lambda: trap.holds_acks_for(1), "the broker's queue was not wiped")
+
+
+def test_a_broker_killed_with_its_sessions_kept_loses_and_doubles_nothing(
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine
+):
+    with FakeTrap(broker.port) as trap:
+        trap.send(make_window(1))
+        until(lambda: trap.holds_acks_for(1), "the first is acknowledged")
+        broker.restart()
+        until(trap.client.is_connected, "the trap is back")
+        trap.send(make_window(1), make_window(2))
+        collecting.await_connected()
+        trap.send(make_window(1), make_window(2))  # as a trap does that got no acknowledgement
+        until(lambda: trap.holds_acks_for(2), "both are acknowledged")
+    assert [row["seq"] for row in rows(engine, schema.windows)] == [1, 2]
+
+
+def test_stale_tokens_are_dropped_after_the_broker_forgot_the_session(
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine, tmp_path: Path
+):
+    """Packet numbers start again: an old PUBACK would acknowledge a new message that is not stored."""
+    sent: list[tuple[int, int]] = []
+    acknowledge = collecting.subscriber._client.ack
+    collecting.subscriber._client.ack = lambda mid, qos: (sent.append((mid, qos)), acknowledge(mid, qos))[1]
+    blocker = sqlite3.connect(tmp_path / "counts.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with FakeTrap(broker.port, name="t1") as trap:
+        trap.send(make_window(1))
+        until(lambda: is_held(collecting), "the message is in the writer's hands")
+        broker.kill()
+        broker.forget()
+        broker.start()
+        until(lambda: not collecting.subscriber.connected, "ingest has noticed")
+        collecting.await_connected()
+        assert sent == []
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        until(lambda: rows(engine, schema.windows), "the message in hand is stored")
+        until(trap.client.is_connected, "the trap is back")
+        trap.send(make_window(2))
+        until(lambda: len(rows(engine, schema.windows)) == 2, "the next one is stored")
+        until(lambda: sent, "it is acknowledged")
+    assert len(sent) == 1
+
+
+def test_a_message_that_waits_too_long_makes_ingest_connect_anew(broker: Broker, engine: sa.Engine, tmp_path: Path):
+    with running_ingest(broker.url, engine, stuck_s=0.5) as running, FakeTrap(broker.port) as trap:
+        blocker = sqlite3.connect(tmp_path / "counts.db", isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        trap.send(make_window(1))
+        until(lambda: not running.subscriber.connected, "the watchdog has dropped the connection")
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        until(lambda: trap.holds_acks_for(1), "the message came again and is acknowledged")
+    assert len(rows(engine, schema.windows)) == 1
+
+
+def test_a_refused_subscription_is_noticed(broker: Broker, engine: sa.Engine):
+    with capture_logs() as logs, running_ingest(broker.url, engine) as running:
+        refused = type("Refused", (), {"is_failure": True})()
+        running.subscriber._on_subscribe(running.subscriber._client, None, 1, [refused, refused, refused], None)
+        until(lambda: not running.subscriber.connected, "the connection was given up")
+        running.await_connected()
+    assert "subscription_refused" in [entry["event"] for entry in logs]
+
+
+def test_birth_and_state_become_what_is_known_of_a_trap(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
+    with FakeTrap(broker.port) as trap:
+        trap.introduce()
+        trap.send(make_window(1))
+        until(lambda: trap.holds_acks_for(1), "all of it is stored")
+    (known,) = rows(engine, schema.traps)
+    assert (known["state"], known["boot"], known["window_ms"]) == ("online", BOOT, 60_000)
+    assert "Raspberry Pi 5" in str(known["birth"])
+
+
+def test_a_trap_announced_before_ingest_first_came_is_known(broker: Broker, engine: sa.Engine):
+    with FakeTrap(broker.port) as trap:
+        trap.introduce()
+    with running_ingest(broker.url, engine):
+        until(lambda: rows(engine, schema.traps), "the retained birth was read")
+    assert rows(engine, schema.traps)[0]["last_seen_ms"] is None
+
+
+def test_acknowledgements_of_many_ranges_come_in_parts(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
+    seqs = range(1, 2401, 2)
+    with FakeTrap(broker.port) as trap:
+        for first in range(0, len(seqs), 60):
+            trap.send(*(make_window(seq) for seq in seqs[first : first + 60]))
+        until(lambda: trap.holds_acks_for(len(seqs)), "every odd one is acknowledged")
+    assert {seq for _, seq in trap.acknowledged} == set(seqs)

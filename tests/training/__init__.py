@@ -1,0 +1,1 @@
+"""Facts about pictures, recipes and training runs."""
