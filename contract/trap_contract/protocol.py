@@ -83,9 +83,7 @@ def _channel(channel: Channel) -> dict[str, Any]:
     return {
         "address": f"{ROOT}/{{tenant}}/{{trap}}/{channel.leaf}",
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
-        "parameters": {
-            part: {"description": f"{part} name, matching ^{NAME_PATTERN}$"} for part in ("tenant", "trap")
-        },
+        "parameters": {part: {"description": f"{part} name, matching ^{NAME_PATTERN}$"} for part in ("tenant", "trap")},
     }
 
 

@@ -91,7 +91,9 @@ def test_a_manifest_embedded_twice_is_there_once(make: Make, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_the_same_manifest_makes_the_same_bytes(make: Make, originals: dict[str, Path], tmp_path: Path, kind: str) -> None:
+def test_the_same_manifest_makes_the_same_bytes(
+    make: Make, originals: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
     path = make(kind)
     other = tmp_path / "elsewhere" / path.name
     other.parent.mkdir()
@@ -104,7 +106,9 @@ def test_the_same_manifest_makes_the_same_bytes(make: Make, originals: dict[str,
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_runtime_still_opens_the_model_and_gets_the_same_answers(make: Make, originals: dict[str, Path], kind: str) -> None:
+def test_a_runtime_still_opens_the_model_and_gets_the_same_answers(
+    make: Make, originals: dict[str, Path], kind: str
+) -> None:
     path = make(kind)
     embed_manifest(path, make_manifest(kind))
     before, after = open_runtime(originals[kind], 1), open_runtime(path, 1)

@@ -44,7 +44,9 @@ def test_names_that_do_not_number_every_class_once_are_refused(tmp_path: Path, n
         DataSet.load(describe(tmp_path, f"train: images/train\nnames: {names}\n"))
 
 
-@pytest.mark.parametrize("entry", ["download: https://example.org/pictures.zip", "download: ''", "download: |\n  import os"])
+@pytest.mark.parametrize(
+    "entry", ["download: https://example.org/pictures.zip", "download: ''", "download: |\n  import os"]
+)
 def test_a_download_entry_is_refused(tmp_path: Path, entry: str) -> None:
     with pytest.raises(DataError, match="has a 'download:' entry"):
         DataSet.load(describe(tmp_path, f"train: images/train\nnames: [a]\n{entry}\n"))
@@ -142,7 +144,9 @@ def test_a_picture_without_a_label_file_has_no_insect(tmp_path: Path) -> None:
         )
     )
 )
-def test_labels_survive_the_disk(tmp_path_factory: pytest.TempPathFactory, content: tuple[np.ndarray, np.ndarray]) -> None:
+def test_labels_survive_the_disk(
+    tmp_path_factory: pytest.TempPathFactory, content: tuple[np.ndarray, np.ndarray]
+) -> None:
     picture = tmp_path_factory.getbasetemp() / "images" / "any.png"
     write_labels(picture, Labels(*content))
     found = read_labels(picture)
@@ -182,12 +186,16 @@ def test_the_digest_changes_with_a_pixel_a_label_its_owner_and_a_name(tmp_path: 
     for variant, (shade, first, second, name) in variants.items():
         add_picture(tmp_path / variant, "1.png", shade, first)
         add_picture(tmp_path / variant, "2.png", 20, second)
-        digests.add(DataSet.load(describe(tmp_path / variant, f"train: images/train\nnames: [{name}]\n")).digest("train"))
+        digests.add(
+            DataSet.load(describe(tmp_path / variant, f"train: images/train\nnames: [{name}]\n")).digest("train")
+        )
     assert len(digests) == len(variants)
 
 
 @pytest.mark.usefixtures("quiet")
-def test_ultralytics_finds_a_described_data_set_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ultralytics_finds_a_described_data_set_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ultralytics.data.utils import check_det_dataset
 
     add_picture(tmp_path / "data", "p.png", 0)

@@ -18,7 +18,9 @@ EVERYTHING = {"iou": 1.0, "limit": 10_000}
 
 def split_head(strides: tuple[int, ...], layout: str = "NCHW", reg_max: int = 16, **scales: Quantisation) -> HeadSpec:
     outputs = [
-        OutputSpec.model_validate({"name": f"{role}_{stride}", "role": role, "stride": stride, "quantisation": scales.get(role)})
+        OutputSpec.model_validate(
+            {"name": f"{role}_{stride}", "role": role, "stride": stride, "quantisation": scales.get(role)}
+        )
         for stride in strides
         for role in ("box", "cls")
     ]
@@ -31,7 +33,9 @@ def random_maps(rng: np.random.Generator, head: HeadSpec, classes: int) -> list[
     for output in head.outputs:
         stride = output.stride or 1
         channels = 4 * head.reg_max if output.role == "box" else classes
-        maps.append(rng.normal(-1, 2.5, (1, channels, INPUT.height // stride, INPUT.width // stride)).astype(np.float32))
+        maps.append(
+            rng.normal(-1, 2.5, (1, channels, INPUT.height // stride, INPUT.width // stride)).astype(np.float32)
+        )
     return maps
 
 
@@ -138,7 +142,9 @@ def test_the_extreme_thresholds_mean_all_and_none(threshold: float, expected: in
 @pytest.mark.filterwarnings("error")
 def test_logits_of_any_size_make_scores_without_overflow() -> None:
     logits = np.array([-1e4, -100, 0, 100, 1e4, 3], np.float32).reshape(1, 1, 3, 2)
-    found = decode([np.full((1, 64, 3, 2), 1e4, np.float32), logits], split_head((32,)), INPUT, DecodeSettings(0.0, **EVERYTHING))
+    found = decode(
+        [np.full((1, 64, 3, 2), 1e4, np.float32), logits], split_head((32,)), INPUT, DecodeSettings(0.0, **EVERYTHING)
+    )
     assert found.scores.tolist() == pytest.approx([1, 1, 1 / (1 + math.exp(-3)), 0.5, 0, 0])
     assert np.isfinite(found.boxes).all()
 

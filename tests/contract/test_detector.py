@@ -100,7 +100,9 @@ def test_a_float_input_has_pixels_from_0_to_1() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "zero_point", "low", "high"), [("int8", -128, -128, 127), ("uint8", 0, 0, 255)])
-def test_the_usual_int8_input_takes_each_pixel_value_to_its_own_step(dtype: str, zero_point: int, low: int, high: int) -> None:
+def test_the_usual_int8_input_takes_each_pixel_value_to_its_own_step(
+    dtype: str, zero_point: int, low: int, high: int
+) -> None:
     table = pixel_table(input_spec(dtype=dtype, quantisation=Quantisation(scale=1 / 255, zero_point=zero_point)))
     assert table.dtype == dtype
     assert table.tolist() == list(range(low, high + 1))
@@ -139,7 +141,9 @@ def test_the_tensor_is_rgb_in_the_layout_and_type_asked_for(layout: str, place: 
             {
                 "head": HeadSpec(
                     kind="decoded",
-                    outputs=(OutputSpec(name="output0", role="decoded", quantisation=Quantisation(scale=1, zero_point=0)),),
+                    outputs=(
+                        OutputSpec(name="output0", role="decoded", quantisation=Quantisation(scale=1, zero_point=0)),
+                    ),
                 )
             },
             "disagree on the scale of output 'output0'",
@@ -163,7 +167,9 @@ def test_a_bundle_that_contradicts_its_model_is_refused(tmp_path: Path, change: 
         ({"names": "{'a': 'red', 'b': 'green', 'c': 'blue'}"}, "names"),
     ],
 )
-def test_a_stock_export_that_is_no_plain_detector_is_refused(tmp_path: Path, change: dict[str, str], complaint: str) -> None:
+def test_a_stock_export_that_is_no_plain_detector_is_refused(
+    tmp_path: Path, change: dict[str, str], complaint: str
+) -> None:
     path = write_onnx(tmp_path / "stock.onnx", STOCK | change)
     with pytest.raises(BundleError, match=complaint) as caught:
         Detector.load(path)

@@ -156,7 +156,9 @@ def test_a_value_out_of_its_range_is_refused(change: dict[str, Any]) -> None:
         window(**change)
 
 
-@pytest.mark.parametrize(("count", "is_allowed"), [(0, False), (1, True), (MAX_WINDOWS, True), (MAX_WINDOWS + 1, False)])
+@pytest.mark.parametrize(
+    ("count", "is_allowed"), [(0, False), (1, True), (MAX_WINDOWS, True), (MAX_WINDOWS + 1, False)]
+)
 def test_a_batch_holds_1_to_60_windows(count: int, is_allowed: bool) -> None:
     payload = {"trap": "trap-1", "sent_wall_ms": 1, "windows": [PLAIN] * count}
     if is_allowed:
@@ -220,7 +222,14 @@ def _leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
 
 def _one_change_each() -> Iterator[dict[str, Any]]:
     """Copies of the plain window, each with one other value that is still valid."""
-    other = {"ntp": "gnss", "occupancy": "arrivals", "overload": "start", True: False, BOOT: "b" * 32, "0" * 64: "1" * 64}
+    other = {
+        "ntp": "gnss",
+        "occupancy": "arrivals",
+        "overload": "start",
+        True: False,
+        BOOT: "b" * 32,
+        "0" * 64: "1" * 64,
+    }
     for path in _leaves(PLAIN):
         changed = json.loads(json.dumps(PLAIN))
         place = changed

@@ -32,7 +32,9 @@ def merged(insects: list[Box], width: int = WIDTH, height: int = HEIGHT) -> list
 
 
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(8, 400), st.data())
-def test_tiles_cover_every_pixel_and_share_what_was_asked(width: int, height: int, size: int, data: st.DataObject) -> None:
+def test_tiles_cover_every_pixel_and_share_what_was_asked(
+    width: int, height: int, size: int, data: st.DataObject
+) -> None:
     overlap = data.draw(st.integers(0, size - 1).filter(lambda px: (700 // (size - px)) < 40))
     grid = tile_grid(width, height, size, overlap)
     for length, starts in ((width, {tile.left for tile in grid}), (height, {tile.top for tile in grid})):

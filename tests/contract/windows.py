@@ -19,7 +19,9 @@ _milliseconds = st.integers(0, MAX_SEQ)
 _seconds = st.floats(0, 1e9)
 _scores = st.floats(0, 1)
 _classes = st.text(min_size=1, max_size=64)
-_gaps = st.builds(Gap, reason=st.sampled_from(["no_frame", "unreadable", "overload", "start", "stop"]), seconds=_seconds)
+_gaps = st.builds(
+    Gap, reason=st.sampled_from(["no_frame", "unreadable", "overload", "start", "stop"]), seconds=_seconds
+)
 
 
 @st.composite
@@ -37,7 +39,9 @@ def windows(draw: st.DrawFn) -> Window:
         clock=draw(st.builds(Clock, synced=st.booleans(), source=st.sampled_from(["ntp", "gnss", "rtc", "none"]))),
         semantics=draw(st.sampled_from(["occupancy", "arrivals", "catch_delta"])),
         counts=counts,
-        occupancy=draw(st.dictionaries(_classes, st.builds(Occupancy, mean=st.floats(0, 1e6), max=_counts), max_size=3)),
+        occupancy=draw(
+            st.dictionaries(_classes, st.builds(Occupancy, mean=st.floats(0, 1e6), max=_counts), max_size=3)
+        ),
         confidence=draw(st.dictionaries(_classes, _scores, max_size=3)),
         effort=Effort(
             observed_s=draw(_seconds),

@@ -11,6 +11,9 @@ from trap_contract.messages import Clock, Effort, ModelRef, Window
 
 CLASSES = ("Female", "Male", "Incomplete", "Out of Focus", "Undefined")
 MODEL = ModelRef(id="test", sha256="0" * 64, threshold=0.5)
+NO_BROKER = 1
+"""A port on which nothing ever listens."""
+
 WALL_MS = 1_700_000_000_000
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brokers import Broker, free_port, running_broker
+from brokers import Broker, running_broker
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
@@ -23,7 +23,7 @@ from trap_contract.messages import Ack, AckRange, Birth, State, parse_message
 from trap_contract.topics import ACK
 
 from device.collectors import tiny_collector, wait_until
-from device.samples import CLASSES, MODEL, SetClock, draft
+from device.samples import CLASSES, MODEL, NO_BROKER, SetClock, draft
 from device.test_outbox import ADDRESS, BOOT, NEXT_BOOT, opened
 
 BIRTH = Birth(
@@ -145,7 +145,7 @@ def test_a_broker_that_dies_and_comes_back_costs_nothing(tmp_path, broker):
 
 
 def test_an_unreachable_broker_is_named_and_the_windows_are_kept(tmp_path):
-    url = f"mqtt://me:secret@127.0.0.1:{free_port()}"
+    url = f"mqtt://me:secret@127.0.0.1:{NO_BROKER}"
     with capture_logs() as logs, trap_at(tmp_path, url) as trap:
         trap.close_windows(2)
         wait_until(lambda: logs, "a line in the log")

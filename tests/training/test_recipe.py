@@ -72,7 +72,9 @@ def test_what_is_not_yaml_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_data_and_models_with_a_folder_are_the_recipe_s_own(tmp_path: Path) -> None:
-    text = "name: a\ndata: ../d.yaml\nteacher: {model: nets/s.yaml, epochs: 1}\nstudent: {model: yolov8n.yaml, epochs: 1}"
+    text = (
+        "name: a\ndata: ../d.yaml\nteacher: {model: nets/s.yaml, epochs: 1}\nstudent: {model: yolov8n.yaml, epochs: 1}"
+    )
     recipe = Recipe.load(write(tmp_path, text))
     assert recipe.data == tmp_path / "../d.yaml"
     assert recipe.teacher is not None

@@ -92,7 +92,12 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 def test_a_run_was_killed_at_every_point_and_then_finished(finished_run: FinishedRun) -> None:
     killed = -signal.SIGKILL
-    assert finished_run.exits == {"teacher-trained": killed, "student-epoch": killed, "student-evaluated": killed, "never": 0}
+    assert finished_run.exits == {
+        "teacher-trained": killed,
+        "student-epoch": killed,
+        "student-evaluated": killed,
+        "never": 0,
+    }
 
 
 def test_a_trained_teacher_is_not_trained_again(finished_run: FinishedRun) -> None:
@@ -238,7 +243,9 @@ def test_a_part_whose_last_checkpoint_is_damaged_says_what_to_remove(discs: Path
     weights = tmp_path / "run" / "teacher" / "weights"
     weights.mkdir(parents=True)
     (weights / "last.pt").write_bytes(b"cut off")
-    with pytest.raises(DataError, match=r"last\.pt: damaged, so training can't go on: remove .*teacher to train it again"):
+    with pytest.raises(
+        DataError, match=r"last\.pt: damaged, so training can't go on: remove .*teacher to train it again"
+    ):
         carry_out(tmp_path, discs)
 
 

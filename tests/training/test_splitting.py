@@ -85,7 +85,9 @@ def test_pictures_and_labels_are_copied_and_described(discs: Path, tmp_path: Pat
     written = list(write_splits(splits, data.names, tmp_path))
     again = DataSet.load(tmp_path / "data.yaml")
     assert again.names == data.names
-    assert sorted(written) == sorted(tmp_path / p.relative_to(tmp_path.resolve()) for s in again.splits for p in again.pictures(s))
+    assert sorted(written) == sorted(
+        tmp_path / p.relative_to(tmp_path.resolve()) for s in again.splits for p in again.pictures(s)
+    )
     for split, found in splits.items():
         copied = {picture.name: picture.read_bytes() for picture in again.pictures(split)}
         assert copied == {picture.name: picture.read_bytes() for picture in found}

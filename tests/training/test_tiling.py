@@ -53,7 +53,9 @@ def test_a_tile_larger_than_the_board_ends_with_it() -> None:
     assert seen(Tile(0, 0, 360), (150, 100, 200, 120)) == {0: [150, 100, 200, 120]}
 
 
-@given(st.lists(st.tuples(st.integers(0, 180), st.integers(0, 100)), max_size=5), st.integers(0, 100), st.integers(0, 60))
+@given(
+    st.lists(st.tuples(st.integers(0, 180), st.integers(0, 100)), max_size=5), st.integers(0, 100), st.integers(0, 60)
+)
 def test_labels_of_a_tile_lie_inside_it(places: list[tuple[int, int]], left: int, top: int) -> None:
     corners = [(float(x), float(y), x + 20.0, y + 20.0) for x, y in places]
     for box in seen(Tile(left, top, 60), *corners).values():

@@ -97,5 +97,8 @@ class Recipe(_Strict):
             place = ".".join(map(str, fault["loc"])) or "its start"
             raise ConfigError(f"{file}: recipe is wrong at {place}: {fault['msg']}") from error
         here = file.parent
-        networks = {"teacher": recipe.teacher and recipe.teacher.seen_from(here), "student": recipe.student.seen_from(here)}
+        networks = {
+            "teacher": recipe.teacher and recipe.teacher.seen_from(here),
+            "student": recipe.student.seen_from(here),
+        }
         return recipe.model_copy(update={"data": here / recipe.data, **networks})

@@ -51,18 +51,18 @@ def open_source(spec: str, fps: float | None, clock: Clock) -> Source:
         from trap_agent.sources.camera import CameraSource
 
         return CameraSource(_whole_number(spec, rest), fps, clock)
-    return _open_path(Path(rest if kind in ("folder", "video") else spec), fps, clock.now())
+    return _open_path(Path(rest if kind in ("folder", "video") else spec), fps, clock)
 
 
-def _open_path(path: Path, fps: float | None, begun: Moment) -> Source:
+def _open_path(path: Path, fps: float | None, clock: Clock) -> Source:
     if path.is_dir():
         from trap_agent.sources.folder import FolderSource
 
-        return FolderSource(path, fps, begun)
+        return FolderSource(path, fps, clock)
     if path.is_file():
         from trap_agent.sources.video import VideoSource
 
-        return VideoSource(path, fps, begun)
+        return VideoSource(path, fps, clock)
     raise SourceError(f"{path}: no such source; give folder:PATH, video:PATH, camera:N, rendered[:SEED], or a path")
 
 

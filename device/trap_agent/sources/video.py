@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trap_contract.errors import SourceError
 
-from trap_agent.clock import Moment
+from trap_agent.clock import Clock
 from trap_agent.sources import Frame
 from trap_agent.vision import cv2
 
@@ -14,16 +14,16 @@ _FPS = 25.0
 
 
 class VideoSource:
-    """Replays a file in its own time, which begins when it is opened, thinned to about `fps`.
+    """Replays a file in its own time, which begins with the first frame, thinned to about `fps`.
 
     Raises SourceError for a file that is no video.
     """
 
     is_live = False
 
-    def __init__(self, path: Path, fps: float | None, begun: Moment) -> None:
+    def __init__(self, path: Path, fps: float | None, clock: Clock) -> None:
         self._path = path
-        self._begun = begun
+        self._clock = clock
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         if not (self._capture.isOpened() and self._capture.grab()):
             raise SourceError(f"{path}: not a video that can be read, or damaged")
@@ -33,11 +33,12 @@ class VideoSource:
 
     def frames(self) -> Generator[Frame, None, None]:
         """Every frame, or every n-th where a lower rate was asked for."""
+        begun = self._clock.now()
         index, is_there = 0, True
         while is_there:
             if index % self._step == 0:
                 is_readable, pixels = self._capture.retrieve()
-                at = self._begun.later(index / self._step * self.interval_s)
+                at = begun.later(index / self._step * self.interval_s)
                 yield Frame(pixels if is_readable else None, at, f"{self._path.name}#{index}")
             index, is_there = index + 1, self._capture.grab()
         self._capture.release()

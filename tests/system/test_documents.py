@@ -1,0 +1,65 @@
+"""What the documents tell a reader to type is what the commands accept."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ["README.md", "models/README.md", "docs/first-count.md"]
+
+
+def applications() -> dict[str, typer.Typer]:
+    from trap_agent.commands import app as agent
+    from trap_export.commands import app as export
+    from trap_server.commands import app as server
+    from trap_training.data_commands import app as data
+    from trap_training.train_commands import app as train
+
+    return {"trap-agent": agent, "trap-data": data, "trap-export": export, "trap-server": server, "trap-train": train}
+
+
+def documented_commands() -> list[str]:
+    found: list[str] = []
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text()
+        blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
+        lines += re.findall(r"`(trap-[a-z]+ [^`]+)`", text)
+        found += [line for line in lines if line.startswith("trap-") and "FILE" not in line and "--group`" not in line]
+    return sorted({line for line in found if len(shlex.split(line)) > 2 and "DIR" not in line})
+
+
+def parse(command: click.Command, arguments: list[str], name: str) -> None:
+    context = command.make_context(name, list(arguments), resilient_parsing=False)
+    if isinstance(command, click.Group) and context.protected_args:
+        child, sub, rest = command.resolve_command(context, [*context.protected_args, *context.args])
+        assert sub is not None
+        parse(sub, rest, child)
+
+
+@pytest.mark.parametrize("line", documented_commands())
+def test_a_documented_command_has_only_flags_that_exist(line: str):
+    program, *arguments = shlex.split(line)
+    parse(typer.main.get_command(applications()[program]), arguments, program)
+
+
+def test_every_make_target_in_the_readme_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?m)(?:^|`)make ([a-z-]+)", (ROOT / "README.md").read_text())) <= targets
+
+
+def test_every_command_says_in_its_help_what_each_option_is_for():
+    for program, app in applications().items():
+        command = typer.main.get_command(app)
+        commands = [command, *(command.commands.values() if isinstance(command, click.Group) else [])]
+        silent = [
+            f"{program} {each.name} --{option.name}"
+            for each in commands
+            for option in each.params
+            if isinstance(option, click.Option) and not option.help
+        ]
+        assert silent == []
