@@ -6,7 +6,7 @@ DEMO_MQTT_PORT ?= 18830
 RUN = .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench schemas constraints clean
+.PHONY: help setup demo test lint format bench pictures schemas constraints clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ format: setup ## put the code into its one format
 
 bench: setup ## every number that a document claims, measured here
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)python $$file || exit 1; done
+
+pictures: setup ## take the documents' pictures from the running program (needs chromium)
+	@$(RUN)python docs/take_pictures.py
+	@$(RUN)python benchmarks/first_count.py --page docs/first-count.png
 
 schemas: setup ## write docs/protocol from the message models
 	@$(RUN)python -m trap_contract.protocol docs/protocol

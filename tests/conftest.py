@@ -6,7 +6,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-
 from discs import write_discs
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks are slower on several threads

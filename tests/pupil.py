@@ -10,10 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from discs import CLASSES
 from trap_contract.dataset import DataSet, read_labels
 from trap_contract.letterbox import letterbox
-
-from discs import CLASSES
 
 SIDE = 64
 NETWORK = """

@@ -25,11 +25,11 @@ def print_lines(counted: Iterable[PictureCount], classes: tuple[str, ...], total
 def picture_record(picture: PictureCount, classes: tuple[str, ...]) -> dict[str, object]:
     """The JSON form: counts with zeros and boxes in px of the picture, or the error and no counts."""
     if picture.analysis is None:
-        return {"picture": str(picture.path), "error": picture.error}
+        return {"picture": picture.path.name, "error": picture.error}
     found = picture.analysis.found
     rows = zip(found.boxes.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
     return {
-        "picture": str(picture.path),
+        "picture": picture.path.name,
         "counts": named_counts(found, classes),
         "boxes": [[*(round(side, 1) for side in box), classes[label], round(score, 4)] for box, label, score in rows],
         "ms": round(picture.analysis.latency_ms, 2),

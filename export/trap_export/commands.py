@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -43,13 +45,13 @@ def build(
     from trap_export.building import Plan, build
     from trap_export.provenance import read_provenance
 
-    quiet_ultralytics(CACHE)
     width, height = _sides(imgsz)
     known = report or _report_beside(weights)
     plan = Plan(
         weights, DataSet.load(data), out, name or _name(weights), width, height, calibration, read_provenance(known)
     )
-    with console.status("reading") as status:
+    with redirect_stdout(sys.stderr), console.status("reading") as status:  # the converters are talkative
+        quiet_ultralytics(CACHE)
         bundles = build(plan, status.update)
     if as_json:
         rows = {b.path.name: {"sha256": b.sha256, "bytes": b.size_bytes, **b.metrics.model_dump()} for b in bundles}
@@ -71,12 +73,12 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Per-class mAP50 and mAP50-95, through the very decoder the trap uses."""
-    quiet_ultralytics(CACHE)
     detector, pictures = Detector.load(bundle, threads), DataSet.load(data)
-    total = len(pictures.pictures(split))
+    total, settings = len(pictures.pictures(split)), detector.settings
     scored = list(track(score_pictures(detector, pictures, split), "measuring", total, console=console))
-    settings = detector.settings
-    metrics = measure(scored, detector.manifest.classes, settings.threshold, settings.iou)
+    with redirect_stdout(sys.stderr):  # Ultralytics announces itself
+        quiet_ultralytics(CACHE)
+        metrics = measure(scored, detector.manifest.classes, settings.threshold, settings.iou)
     if as_json:
         print(json.dumps({"bundle": str(bundle), "sha256": detector.sha256, "split": split, **metrics.model_dump()}))
     else:
@@ -106,11 +108,10 @@ def _show(metrics: Metrics, title: str) -> None:
 
 
 def _sides(text: str) -> tuple[int, int]:
-    try:
-        sides = [int(part) for part in text.lower().split("x")]
-    except ValueError as error:
-        raise ConfigError(f"--imgsz {text!r}: give a side, or WIDTHxHEIGHT") from error
-    return (sides[0], sides[-1]) if len(sides) <= 2 else _sides("")
+    sides = [int(part) if part.isdecimal() else 0 for part in text.lower().split("x")]
+    if len(sides) > 2 or min(sides) < 32:
+        raise ConfigError(f"--imgsz {text!r}: give a side of at least 32 px, or WIDTHxHEIGHT")
+    return sides[0], sides[-1]
 
 
 def _name(weights: Path) -> str:

@@ -23,7 +23,7 @@ def read_provenance(report: Path | None) -> Provenance:
             recipe=dict(_flat(recipe)),
             seed=recipe["seed"],
         )
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"{report}: not a report of trap-train: {error!r}") from error
 
 

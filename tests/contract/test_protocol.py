@@ -36,7 +36,7 @@ def example(name: str) -> dict[str, Any]:
 
 
 def published(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((PUBLISHED / f"{name.split('_')[0]}.schema.json").read_text())
+    content: dict[str, Any] = json.loads((PUBLISHED / f"{name.split('_', maxsplit=1)[0]}.schema.json").read_text())
     return content
 
 

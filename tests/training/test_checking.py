@@ -1,7 +1,6 @@
 """The check finds every fault that spoils training, and calls only those errors."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from trap_contract.dataset import DataSet
 from trap_training.checking import Findings, check_dataset
+from trap_training.data_commands import app, main
 from typer.testing import CliRunner
 
 GOOD = "0 0.5 0.5 0.2 0.2\n"
@@ -43,8 +43,6 @@ def check(folder: Path) -> Findings:
 
 
 def command(*arguments: str) -> tuple[int, Any]:
-    from trap_training.data_commands import app
-
     result = CliRunner().invoke(app, ["check", *arguments])
     return result.exit_code, json.loads(result.stdout)
 
@@ -147,16 +145,21 @@ def test_a_folder_without_a_description_is_checked_with_names(folder: Path) -> N
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
-def test_a_wrong_command_ends_in_one_line(tmp_path: Path, arguments: list[str], complaint: str) -> None:
+def test_a_wrong_command_ends_in_one_line(
+    tmp_path: Path,
+    arguments: list[str],
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "evil.yaml").write_text("train: images\nnames: [a]\ndownload: import os\n")
     if arguments[0] != "check":
         add(tmp_path, ".", "p.png", GOOD)
-    program = "from trap_training.data_commands import main; main()"
-    run = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert run.returncode == 1
-    assert run.stderr.count("\n") == 1
-    assert run.stderr.startswith("error: ")
-    assert complaint in run.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["trap-data", *arguments])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert complaint in line
     assert not (tmp_path / "out").exists()

@@ -27,7 +27,7 @@ def write(folder: Path, text: str) -> Path:
     ],
 )
 def test_an_unknown_key_is_named(tmp_path: Path, line: str, place: str) -> None:
-    text = "".join(kept + "\n" for kept in PLAIN.splitlines() if kept.split(":")[0] != line.split(":")[0])
+    text = "".join(kept + "\n" for kept in PLAIN.splitlines() if kept.split(":")[0] != line.split(":", maxsplit=1)[0])
     with pytest.raises(ConfigError, match=rf"recipe\.yaml: recipe is wrong at {place}: Extra inputs"):
         Recipe.load(write(tmp_path, f"{text}{line}\n"))
 

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 import yaml
+from discs import CLASSES
+from pupil import write_network
 from trap_contract.dataset import DataSet
 from trap_contract.errors import ConfigError, DataError
 from trap_training.recipe import Recipe
 from trap_training.rendering import render_dataset
 from trap_training.running import Run
-
-from discs import CLASSES
-from pupil import write_network
 
 CRASHING = Path(__file__).with_name("crashing.py")
 QUICK = {"batch": 8, "warmup_epochs": 0}

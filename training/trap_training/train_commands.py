@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +36,8 @@ def run(
     """Train a recipe's teacher and student; run it again to resume where it stopped."""
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is first imported
     plan = Recipe.load(recipe)
-    report = Run(plan, runs / plan.name, device, online).carry_out()
+    with redirect_stdout(sys.stderr):  # Ultralytics binds its log and its progress bars to stdout when imported
+        report = Run(plan, runs / plan.name, device, online).carry_out()
     content = json.loads(report.read_text())
     if as_json:
         print(json.dumps(content))

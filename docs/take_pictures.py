@@ -1,0 +1,31 @@
+"""Take the README's picture of the page from the running demo: `make pictures`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+HTTP_PORT, MQTT_PORT = 8767, 18832
+DEMO_SECONDS, LOOK_AFTER_LINES = 150, 60
+
+
+def main() -> None:
+    """Run the demo, wait for enough windows to make a curve, and take the picture."""
+    command = [sys.executable, "-m", "trap_deploy.demo", "--seconds", str(DEMO_SECONDS)]
+    command += ["--http-port", str(HTTP_PORT), "--mqtt-port", str(MQTT_PORT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        for number, line in enumerate(demo.stdout or ()):
+            print(line, end="")
+            if number == LOOK_AFTER_LINES:
+                take_picture(f"http://127.0.0.1:{HTTP_PORT}/", DOCS / "dashboard.png")
+    sys.exit(demo.returncode)
+
+
+def take_picture(address: str, file: Path) -> None:
+    """A picture of a page, by Chromium."""
+    flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,720", "--timeout=8000"]
+    subprocess.run(["chromium", *flags, f"--screenshot={file}", address], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()
