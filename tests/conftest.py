@@ -13,16 +13,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks are slower on sev
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, print_blob=False)
 hypothesis.settings.load_profile("house")
 
-_SHARED_BY_GROUP = {"student": "student", "bundles": "student", "finished_run": "run"}
+_COSTLY = ("student", "finished_run")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on one costly fixture run in one process, so that it is made once."""
+    """Tests that need the same costly fixture run in one process, so that it is made once."""
     for item in items:
-        for fixture in getattr(item, "fixturenames", ()):
-            if fixture in _SHARED_BY_GROUP:
-                item.add_marker(pytest.mark.xdist_group(_SHARED_BY_GROUP[fixture]))
-                break
+        for fixture in set(_COSTLY) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(fixture))
 
 
 @pytest.fixture(scope="session")

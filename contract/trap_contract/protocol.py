@@ -17,6 +17,11 @@ from trap_contract.topics import ACK, BIRTH, COUNTS, NAME_PATTERN, ROOT, STATE
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PROTOCOL_VERSION = "1.0.0"
+_DESCRIPTION = (
+    "MQTT 5, JSON, QoS 1. A broker's PUBACK says nothing about storage: the collector commits the windows of a count "
+    "batch to its database and then names them on the ack channel, and only then the trap forgets them. A trap resends "
+    "what is not acknowledged; the key (tenant, trap, boot, seq) makes a repetition harmless."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,6 @@ def asyncapi() -> dict[str, Any]:
         "operations": {f"{channel.action}_{channel.leaf}": _operation(channel) for channel in CHANNELS},
         "components": {"messages": {channel.message.__name__: _message(channel.message) for channel in CHANNELS}},
     }
-
-
-_DESCRIPTION = (
-    "MQTT 5, JSON, QoS 1. A broker's PUBACK says nothing about storage: the collector commits the windows of a count "
-    "batch to its database and then names them on the ack channel, and only then the trap forgets them. A trap resends "
-    "what is not acknowledged; the key (tenant, trap, boot, seq) makes a repetition harmless."
-)
 
 
 def _channel(channel: Channel) -> dict[str, Any]:

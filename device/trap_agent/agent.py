@@ -12,15 +12,15 @@ from types import FrameType
 from typing import TextIO
 
 import numpy as np
+from trap_contract.broker import BrokerAddress
 from trap_contract.detections import Detections
 from trap_contract.detector import Detector
+from trap_contract.logs import log
 from trap_contract.messages import Birth, ModelRef
 
-from trap_agent.broker import BrokerAddress, tls_context
 from trap_agent.clock import Clock, SystemClock, kernel_boot_id
 from trap_agent.counting import named_counts
 from trap_agent.feeds import Feed, LiveFeed, ReplayFeed
-from trap_agent.logs import log
 from trap_agent.observer import Observer, OnAnalysed
 from trap_agent.outbox import Outbox
 from trap_agent.publisher import Link, Publisher
@@ -108,7 +108,7 @@ def deliver_windows(settings: AgentSettings, broker: BrokerAddress, request: Sto
     Raises StoreError at the end when windows could not be stored.
     """
     clock = SystemClock()
-    tls = tls_context(settings.tls_files) if broker.is_tls else None
+    tls = broker.tls_context()
     eye = Eye.open(settings, clock)
     boot = new_boot()
     outbox = Outbox(settings.state_dir, settings.address, boot, clock.now().wall_ms, settings.outbox_limit)

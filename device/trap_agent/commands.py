@@ -80,7 +80,8 @@ def run(
     """
     if context.invoked_subcommand is not None:
         return
-    from trap_agent.logs import configure_logs
+    from trap_contract.logs import configure_logs
+
     from trap_agent.settings import AgentSettings, load_settings
 
     configure_logs(as_json=log_json)
@@ -102,9 +103,10 @@ def _run_agent(settings: "AgentSettings", *, to_stdout: bool, every_frame: bool)
         return 0
     if every_frame:
         raise ConfigError("--frames prints to standard output: give --stdout with it")
-    if settings.broker is None:
+    broker = settings.broker_address
+    if broker is None:
         raise ConfigError("nowhere to deliver: give --broker mqtt://HOST:PORT, or --stdout to see the counts")
-    return deliver_windows(settings, settings.broker, request)
+    return deliver_windows(settings, broker, request)
 
 
 @app.command()

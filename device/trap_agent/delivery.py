@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from trap_contract.backoff import doubled
 from trap_contract.messages import MAX_WINDOWS, AckRange
 
-from trap_agent.backoff import doubled
 from trap_agent.outbox import Key
 
 MAX_IN_FLIGHT = 8

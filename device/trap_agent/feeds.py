@@ -5,11 +5,11 @@ from contextlib import closing
 from typing import Protocol
 
 import numpy as np
+from trap_contract.backoff import Backoff
 from trap_contract.errors import SourceError
+from trap_contract.logs import log
 
-from trap_agent.backoff import full_jitter
 from trap_agent.clock import Clock
-from trap_agent.logs import log
 from trap_agent.slot import LatestFrame, Taken
 from trap_agent.sources import Source
 
@@ -56,7 +56,7 @@ class LiveFeed:
     def __init__(self, source: Source, clock: Clock, rng: np.random.Generator) -> None:
         self._source = source
         self._clock = clock
-        self._rng = rng
+        self._backoff = Backoff(_REOPEN_BASE_S, _REOPEN_CAP_S, rng)
         self._slot = LatestFrame()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -73,11 +73,11 @@ class LiveFeed:
         return Taken(frame, self._clock.now(), dropped, has_ended=True)
 
     def _run(self) -> None:
-        attempt = 0
         try:
             while not self._stop.is_set():
-                attempt = 0 if self._capture() else attempt + 1
-                self._stop.wait(full_jitter(attempt, _REOPEN_BASE_S, _REOPEN_CAP_S, self._rng))
+                if self._capture():
+                    self._backoff.reset()
+                self._stop.wait(self._backoff.wait_s())
         except Exception as error:  # noqa: BLE001 - it is raised again where frames are taken
             self._slot.fail(error)
 

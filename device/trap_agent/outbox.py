@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from trap_contract.errors import ConfigError, MessageError, StoreError
+from trap_contract.logs import log
 from trap_contract.messages import AckRange, Window, parse_message
 from trap_contract.topics import TrapAddress
 
-from trap_agent.logs import log
 from trap_agent.windows import Draft
 
 Key = tuple[str, int]

@@ -9,22 +9,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from trap_contract.backoff import Backoff
+from trap_contract.broker import BrokerAddress
 from trap_contract.errors import DeliveryError, MessageError, StoreError, ZancudoError
+from trap_contract.logs import log
 from trap_contract.messages import Ack, Birth, CountBatch, State, Window, parse_message
 from trap_contract.topics import BIRTH, COUNTS, STATE, TrapAddress
 
-from trap_agent.backoff import full_jitter
-from trap_agent.broker import BrokerAddress
 from trap_agent.clock import Clock
 from trap_agent.delivery import Delivery, Parcel
-from trap_agent.logs import log
 from trap_agent.outbox import Outbox
 from trap_agent.session import Session
 
 _TURN_S = 0.1
-_STEADY_S = 60.0
-"""Only a connection that lived this long makes the next waits short again: two clients of one name can't race."""
-
 _RETRY_BASE_S = 1.0
 _RETRY_CAP_S = 120.0
 _DRAIN_RETRY_CAP_S = 1.0
@@ -49,7 +46,7 @@ class Publisher:
         self._link = link
         self._outbox = outbox
         self._clock = clock
-        self._rng = rng
+        self._backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, rng)
         self._delivery = Delivery(live_for_s, rng)
         self._closed: deque[Window] = deque()
         self._finish_at_s: float | None = None
@@ -79,10 +76,9 @@ class Publisher:
         return self._outbox.held
 
     def _run(self) -> None:
-        attempt = 0
         try:
             while not self._is_done():
-                attempt = 0 if self._live_one_session(attempt) else attempt + 1
+                self._live_one_session()
         except Exception as error:  # noqa: BLE001 - it is raised again where the agent stores its next window
             self._failure = error
 
@@ -91,8 +87,8 @@ class Publisher:
             return False
         return self._outbox.held == 0 or self._hurry.is_set() or time.monotonic() >= self._finish_at_s
 
-    def _live_one_session(self, attempt: int) -> bool:
-        """Connect, deliver until that fails, wait before the next try; whether it was steady."""
+    def _live_one_session(self) -> None:
+        """Connect, deliver until that fails, wait before the next try."""
         begun_s = time.monotonic()
         session = Session(self._link.broker, self._link.trap, self._link.tls, self._state("offline"))
         try:
@@ -103,13 +99,10 @@ class Publisher:
                 session.publish(STATE, self._state("stopped"), retain=True)
                 session.farewell()
         except (DeliveryError, StoreError) as error:
-            was_steady = time.monotonic() - begun_s >= _STEADY_S
-            self._wait_after(error, 0 if was_steady else attempt, is_taken_over=session.is_taken_over)
-            return was_steady
-        return True
+            self._wait_after(error, time.monotonic() - begun_s, is_taken_over=session.is_taken_over)
 
-    def _wait_after(self, error: ZancudoError, attempt: int, *, is_taken_over: bool) -> None:
-        wait_s = full_jitter(attempt, _RETRY_BASE_S, _RETRY_CAP_S, self._rng)
+    def _wait_after(self, error: ZancudoError, lived_s: float, *, is_taken_over: bool) -> None:
+        wait_s = self._backoff.wait_s(lived_s)
         if is_taken_over:
             wait_s += _TAKEN_OVER_S
             log.error("another client took this trap's name; give each trap its own", trap=self._link.trap.trap)

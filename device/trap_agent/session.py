@@ -15,11 +15,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import BaseModel
+from trap_contract.broker import BrokerAddress
 from trap_contract.errors import DeliveryError
+from trap_contract.logs import log
 from trap_contract.topics import ACK, COUNTS, STATE, TrapAddress
-
-from trap_agent.broker import BrokerAddress
-from trap_agent.logs import log
 
 _KEEPALIVE_S = 30
 _HANDSHAKE_S = 10.0

@@ -9,25 +9,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError
 from trap_contract.messages import Name
 from trap_contract.tiling import DEFAULT_OVERLAP
 from trap_contract.topics import TrapAddress
 
-from trap_agent.broker import BrokerAddress, TlsFiles, parse_broker
 from trap_agent.outbox import DEFAULT_LIMIT
 
 _MOST_THREADS = 4
 _ENV_PREFIX = "TRAP_"
 
 
-def _broker(value: object) -> object:
+def _broker_url(url: str) -> str:
     try:
-        return parse_broker(value) if isinstance(value, str) else value
+        BrokerAddress.parse(url, Tls())
     except ConfigError as error:
-        raise ValueError(str(error).removeprefix("broker: ")) from error
+        raise ValueError(str(error)) from error
+    return url
 
 
 def _own_name() -> str:
@@ -58,7 +59,7 @@ class AgentSettings(CountSettings):
     """Everything that can be set; the same names as flags, as TRAP_* variables and in the file."""
 
     source: str
-    broker: Annotated[BrokerAddress | None, BeforeValidator(_broker)] = None
+    broker: Annotated[str, AfterValidator(_broker_url)] | None = Field(default=None, repr=False)
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
@@ -70,21 +71,15 @@ class AgentSettings(CountSettings):
     outbox_limit: Annotated[int, Field(ge=1, description="windows")] = DEFAULT_LIMIT
     drain: Annotated[float, Field(ge=0, le=3600, description="seconds")] = 30.0
 
-    @model_validator(mode="after")
-    def _key_needs_cert(self) -> "AgentSettings":
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key belong together: give both or neither")
-        return self
-
     @property
     def address(self) -> TrapAddress:
         """Where this trap's messages live."""
         return TrapAddress(self.tenant, self.trap)
 
     @property
-    def tls_files(self) -> TlsFiles:
-        """What an mqtts connection uses."""
-        return TlsFiles(self.ca, self.cert, self.key)
+    def broker_address(self) -> BrokerAddress | None:
+        """Where windows go. Raises ConfigError for certificate files that are missing or don't belong to it."""
+        return None if self.broker is None else BrokerAddress.parse(self.broker, Tls(self.ca, self.cert, self.key))
 
 
 Settings = TypeVar("Settings", bound=CountSettings)

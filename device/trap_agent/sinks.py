@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from trap_contract.errors import StoreError
+from trap_contract.logs import log
 from trap_contract.messages import Window
 
-from trap_agent.logs import log
 from trap_agent.outbox import Outbox
 from trap_agent.windows import Draft
 

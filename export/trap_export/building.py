@@ -80,7 +80,8 @@ class Bundle:
 def build(plan: Plan, tell: Callable[[str], None]) -> list[Bundle]:
     """Write all bundles and report.json into plan.out; `tell` is called before each step.
 
-    Raises BundleError, DataError or StoreError; then nothing in plan.out has changed.
+    Raises BundleError, DataError or StoreError; then no file of plan.out is half written, and none has changed
+    unless a file system fails while finished bundles are moved into place.
     """
     _writable(plan.out)
     network = load_network(plan.weights, plan.width, plan.height)

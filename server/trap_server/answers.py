@@ -11,9 +11,7 @@ from trap_server.trap_record import Status, TrapRecord
 
 IngestHealth = Literal["connected", "disconnected", "silent"]
 Ms = Annotated[int, Field(description="milliseconds since 1970, UTC")]
-Counts = Annotated[
-    dict[str, int] | None, Field(description="every class of the model, zeros included; null: no frame was analysed")
-]
+ByClass = Annotated[dict[str, int], Field(description="count by class of the model, zeros included")]
 
 
 class _Answer(BaseModel):
@@ -32,7 +30,7 @@ class WindowAnswer(_Answer):
     duration_ms: int
     clock_synced: bool
     semantics: Semantics
-    counts: Counts
+    counts: Annotated[ByClass | None, Field(description="null: no frame was analysed")]
     frames_analysed: int
     observed_s: float
     model_id: str
@@ -47,22 +45,15 @@ class WindowsAnswer(_Answer):
     next_cursor: str | None
 
 
-class SexCounts(_Answer):
-    """Females and males; no other class enters the sex ratio."""
-
-    females: int
-    males: int
-
-
 class DayTotals(_Answer):
     """The last 24 hours of one trap."""
 
     windows: int
     observed_s: float
     caught: Annotated[
-        SexCounts | None, Field(description="sum of arrivals or catch; null for occupancy, which has no sum")
+        ByClass | None, Field(description="sum of arrivals or catch; null for occupancy, which has no sum")
     ]
-    most_at_once: Annotated[SexCounts | None, Field(description="largest window of each sex; null for other semantics")]
+    most_at_once: Annotated[ByClass | None, Field(description="largest window of each class; null for other semantics")]
 
 
 class TrapState(_Answer):
@@ -80,12 +71,24 @@ class TrapAnswer(TrapState):
 
     agent_version: str | None
     board: str | None
+    classes: Annotated[tuple[str, ...], Field(description="of its model, as it told at its last connect")]
     window: Annotated[WindowAnswer | None, Field(description="the newest window")]
+    counted: Annotated[
+        WindowAnswer | None,
+        Field(description="the newest window with counts; older than `window` when that saw nothing"),
+    ]
     day: DayTotals
 
     @classmethod
     def of(
-        cls, record: TrapRecord, now_ms: int, complete_to_ms: int | None, window: WindowAnswer | None, day: DayTotals
+        cls,
+        record: TrapRecord,
+        now_ms: int,
+        *,
+        complete_to_ms: int | None,
+        window: WindowAnswer | None,
+        counted: WindowAnswer | None,
+        day: DayTotals,
     ) -> Self:
         """Assemble from what the queries found."""
         birth: dict[str, Any] = json.loads(record.birth) if record.birth else {}
@@ -97,18 +100,19 @@ class TrapAnswer(TrapState):
             complete_to_ms=complete_to_ms,
             agent_version=birth.get("agent_version"),
             board=birth.get("board") or None,
+            classes=birth.get("classes", ()),
             window=window,
+            counted=counted,
             day=day,
         )
 
 
 class PointAnswer(_Answer):
-    """Females and males of one stretch of time."""
+    """What was counted in one stretch of time, by the model of that time."""
 
     start_ms: Ms
     end_ms: Ms
-    females: int | None
-    males: int | None
+    counts: ByClass
 
 
 class GapAnswer(_Answer):
@@ -135,6 +139,7 @@ class DayAnswer(_Answer):
     ]
     points: list[PointAnswer]
     gaps: list[GapAnswer]
+    totals: DayTotals
 
 
 class SummaryAnswer(_Answer):
@@ -142,7 +147,7 @@ class SummaryAnswer(_Answer):
 
     traps: dict[Status, int]
     in_the_picture: Annotated[
-        SexCounts, Field(description="sum over the traps online of their newest occupancy window")
+        ByClass, Field(description="sum over the traps online of their newest occupancy window, by class")
     ]
     windows_stored: int
     collisions: int

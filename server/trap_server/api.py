@@ -11,12 +11,12 @@ from trap_contract.messages import MAX_SEQ
 from trap_contract.topics import NAME_PATTERN, TrapAddress
 
 from trap_server import day, queries
-from trap_server.answers import DayAnswer, GapAnswer, PointAnswer, SummaryAnswer, TrapAnswer, WindowsAnswer
+from trap_server.answers import DayAnswer, DayTotals, GapAnswer, PointAnswer, SummaryAnswer, TrapAnswer, WindowsAnswer
 from trap_server.live import Feed, stream
 from trap_server.trap_record import TrapRecord
 
 HEARTBEAT_S = 15
-GOODBYE_S = 2
+GOODBYE_S = 1
 
 router = APIRouter(prefix="/api/v1")
 
@@ -107,6 +107,7 @@ def one_day(record: Annotated[TrapRecord, Depends(find_trap)], connection: Conne
         step_ms=step_ms,
         points=[PointAnswer.model_validate(point) for point in points],
         gaps=[GapAnswer.model_validate(gap) for gap in day.gaps(found, since_ms, now_ms)],
+        totals=DayTotals.model_validate(day.totals(found)),
     )
 
 

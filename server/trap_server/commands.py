@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from trap_contract.command import run_command
+from trap_contract.logs import configure_logs
 
 from trap_server.audit import Account, take_account
 from trap_server.database import open_for_reading
 from trap_server.ingest import run_ingest
-from trap_server.logs import start_logging
 from trap_server.settings import Settings, read_settings
 
 app = typer.Typer(
@@ -100,7 +100,7 @@ def check(
 
 def _begin(**flags: object) -> Settings:
     settings = read_settings(**flags)
-    start_logging(settings.log_json)
+    configure_logs(as_json=settings.log_json)
     return settings
 
 

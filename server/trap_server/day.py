@@ -1,14 +1,13 @@
-"""The curve of a day: what was counted when, and when nothing was; pure."""
+"""The curve and the totals of a day: what was counted when, and when nothing was; pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
 from trap_contract.messages import Semantics
 
-FEMALE = "Female"
-MALE = "Male"
 MOST_POINTS = 480
 BUCKET_MS = 5 * 60_000
 GRACE_MS = 60_000
@@ -25,16 +24,26 @@ class Observation:
     end_ms: int
     semantics: Semantics
     counts: dict[str, int] | None
+    observed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Females and males from `start_ms` to `end_ms`; None for a class that the model does not know."""
+    """Counts by class from `start_ms` to `end_ms`, of the classes that the model of that time knew."""
 
     start_ms: int
     end_ms: int
-    females: int | None
-    males: int | None
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Effort of a day and its counts by class; None where no window of those semantics was counted."""
+
+    windows: int
+    observed_s: float
+    caught: dict[str, int] | None
+    most_at_once: dict[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +58,46 @@ class Gap:
 def curve(observations: Sequence[Observation]) -> tuple[list[Point], int | None]:
     """Points in order of time, of the newest semantics only, and the step in ms that each stands for.
 
-    Up to 480 windows are points themselves, without a step; more are drawn together by five minutes.
+    Up to 480 windows are points themselves, without a step; more are drawn together by five minutes, those before a
+    change of the model's classes apart from those after it.
     """
     seen = [one for one in observations if one.counts is not None and one.semantics == observations[-1].semantics]
     if len(seen) <= MOST_POINTS:
         return [_point([one]) for one in seen], None
-    steps = groupby(seen, key=lambda one: one.start_ms // BUCKET_MS)
+    steps = groupby(seen, key=lambda one: (one.start_ms // BUCKET_MS, frozenset(one.counts or ())))
     return [_point(list(group)) for _, group in steps], BUCKET_MS
 
 
 def _point(group: Sequence[Observation]) -> Point:
-    return Point(group[0].start_ms, group[-1].end_ms, _together(group, FEMALE), _together(group, MALE))
+    """What is in the picture has a median over time; what arrives has a sum."""
+    together = _median if group[0].semantics == "occupancy" else sum
+    return Point(group[0].start_ms, group[-1].end_ms, _by_class(group, together))
 
 
-def _together(group: Sequence[Observation], name: str) -> int | None:
-    """What is in the picture has a median (halves up) over time; what arrives has a sum."""
-    values = sorted(one.counts[name] for one in group if one.counts is not None and name in one.counts)
-    if len(values) < len(group):
-        return None
-    if group[0].semantics != "occupancy":
-        return sum(values)
-    low, high = values[(len(values) - 1) // 2], values[len(values) // 2]
-    return (low + high + 1) // 2
+def _by_class(group: Iterable[Observation], together: Callable[[Sequence[int]], int]) -> dict[str, int]:
+    """One number a class, over the windows whose model knew it."""
+    values: dict[str, list[int]] = defaultdict(list)
+    for one in group:
+        for name, count in (one.counts or {}).items():
+            values[name].append(count)
+    return {name: together(counts) for name, counts in values.items()}
+
+
+def _median(values: Sequence[int]) -> int:
+    """Halves are rounded up."""
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2] + 1) // 2
+
+
+def totals(observations: Sequence[Observation]) -> Totals:
+    """Effort, and what was caught (a sum) or seen at once (a maximum: occupancy has no sum)."""
+    counted = [one for one in observations if one.counts is not None]
+    return Totals(
+        windows=len(observations),
+        observed_s=sum(one.observed_s for one in observations),
+        caught=_by_class((one for one in counted if one.semantics != "occupancy"), sum) or None,
+        most_at_once=_by_class((one for one in counted if one.semantics == "occupancy"), max) or None,
+    )
 
 
 def gaps(observations: Sequence[Observation], since_ms: int, until_ms: int) -> list[Gap]:

@@ -7,13 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
+from trap_contract.backoff import Backoff
 from trap_contract.errors import StoreError
+from trap_contract.logs import log
 from trap_contract.messages import Ack, AckRange
 from trap_contract.topics import TrapAddress
 
-from trap_server.backoff import Backoff
-from trap_server.broker import BrokerAddress, Tls
 from trap_server.database import open_database
 from trap_server.inbox import Delivery, Inbox
 from trap_server.settings import Settings
@@ -23,11 +22,9 @@ from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
 
 BATCH_MESSAGES = 500
 BATCH_S = 0.1
-IDLE_S = 0.5
+IDLE_S = 0.1
 HEARTBEAT_S = 5.0
 RANGES_A_MESSAGE = 500  # some 45 KB: brokers and small boards bound the size of a packet
-
-log = structlog.get_logger()
 
 
 class Ingest:
@@ -87,7 +84,7 @@ class Ingest:
                 committed = attempt()
             except StoreError as error:
                 self._say_trouble(error)
-                self._stopping.wait(self._backoff.wait_s(0.0))
+                self._stopping.wait(self._backoff.wait_s())
             else:
                 self._say_trouble(None)
                 return committed
@@ -150,10 +147,9 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
 
     Raises ConfigError or StoreError when it can't begin.
     """
-    address = BrokerAddress.parse(settings.broker, Tls(settings.ca, settings.cert, settings.key))
     rng = random.Random()  # noqa: S311  jitter, not a secret
     inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
-    subscriber = Subscriber(address, settings.collector, inbox, rng)
+    subscriber = Subscriber(settings.broker_address, settings.collector, inbox, rng)
     ingest = Ingest(Store(open_database(settings.database), settings.collector), subscriber, inbox, rng)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())

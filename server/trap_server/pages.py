@@ -8,7 +8,7 @@ from fastapi.templating import Jinja2Templates
 
 from trap_server import queries
 from trap_server.api import Connection, NowMs, traps
-from trap_server.day import FEMALE, MALE
+from trap_server.headline import SEXES, headline
 
 router = APIRouter()
 templates = Jinja2Templates(Path(__file__).parent / "templates")
@@ -33,8 +33,8 @@ def fleet(request: Request, connection: Connection, now_ms: NowMs) -> Response:
             "traps": found,
             "summary": queries.summary(connection, found, now_ms),
             "newest_id": queries.newest_id(connection),
-            "female": FEMALE,
-            "male": MALE,
+            "sexes": SEXES,
+            "headline": headline,
         },
         headers={"cache-control": "no-store"},
     )

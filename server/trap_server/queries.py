@@ -9,17 +9,15 @@ from sqlalchemy import ColumnElement
 from trap_contract.messages import AckRange, Birth, parse_message
 from trap_contract.topics import TrapAddress
 
-from trap_server import schema
+from trap_server import day, schema
 from trap_server.answers import (
     DayTotals,
     IngestHealth,
-    SexCounts,
     SummaryAnswer,
     TrapAnswer,
     TrapState,
     WindowAnswer,
 )
-from trap_server.day import FEMALE, MALE, Observation
 from trap_server.trap_record import TrapRecord
 
 DAY_MS = 24 * 3600 * 1000
@@ -51,12 +49,15 @@ def trap_record(connection: sa.Connection, address: TrapAddress) -> TrapRecord |
 def trap_answer(connection: sa.Connection, record: TrapRecord, now_ms: int) -> TrapAnswer:
     """One trap, now and over the last 24 hours."""
     address = TrapAddress(record.tenant, record.trap)
+    window = newest_window(connection, address, now_ms)
+    is_blind = window is not None and window.counts is None
     return TrapAnswer.of(
         record,
         now_ms,
         complete_to_ms=complete_to_ms(connection, record, now_ms),
-        window=newest_window(connection, address, now_ms),
-        day=day_totals(connection, address, now_ms),
+        window=window,
+        counted=newest_window(connection, address, now_ms, _W.frames_analysed > 0) if is_blind else window,
+        day=DayTotals.model_validate(day.totals(observations(connection, address, now_ms - DAY_MS, now_ms))),
     )
 
 
@@ -71,9 +72,11 @@ def trap_state(connection: sa.Connection, record: TrapRecord, now_ms: int) -> Tr
     )
 
 
-def newest_window(connection: sa.Connection, address: TrapAddress, now_ms: int) -> WindowAnswer | None:
-    """The window that began last by the trap's clock."""
-    query = sa.select(*_ANSWER_COLUMNS).where(_of(address), _W.wall_ms <= now_ms + FUTURE_MS)
+def newest_window(
+    connection: sa.Connection, address: TrapAddress, now_ms: int, *conditions: ColumnElement[bool]
+) -> WindowAnswer | None:
+    """The window that began last by the trap's clock, of those that meet the conditions."""
+    query = sa.select(*_ANSWER_COLUMNS).where(_of(address), _W.wall_ms <= now_ms + FUTURE_MS, *conditions)
     row = connection.execute(query.order_by(_W.wall_ms.desc(), _W.id.desc()).limit(1)).mappings().one_or_none()
     return None if row is None else WindowAnswer.model_validate(dict(row))
 
@@ -104,39 +107,20 @@ def windows_between(
     return [WindowAnswer.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def observations(connection: sa.Connection, address: TrapAddress, since_ms: int, now_ms: int) -> list[Observation]:
+def observations(connection: sa.Connection, address: TrapAddress, since_ms: int, now_ms: int) -> list[day.Observation]:
     """The windows of a trap since `since_ms`, in order of time."""
     query = (
-        sa.select(_W.wall_ms, _W.wall_ms + _W.duration_ms, _W.semantics, _W.counts)
+        sa.select(_W.wall_ms, _W.wall_ms + _W.duration_ms, _W.semantics, _W.counts, _W.observed_s)
         .where(_of(address), _W.wall_ms >= since_ms, _W.wall_ms <= now_ms + FUTURE_MS)
         .order_by(_W.wall_ms)
     )
-    return [Observation(*row) for row in connection.execute(query)]
+    return [day.Observation(*row) for row in connection.execute(query)]
 
 
 def first_wall_ms(connection: sa.Connection, address: TrapAddress) -> int | None:
     """When the trap's first window began."""
     first: int | None = connection.execute(sa.select(sa.func.min(_W.wall_ms)).where(_of(address))).scalar_one()
     return first
-
-
-def day_totals(connection: sa.Connection, address: TrapAddress, now_ms: int) -> DayTotals:
-    """Effort of the last 24 hours, and what was caught or seen."""
-    summed = _W.semantics != "occupancy"
-    females, males = (_W.counts[name].as_integer() for name in (FEMALE, MALE))
-    query = sa.select(
-        sa.func.count(),
-        sa.func.coalesce(sa.func.sum(_W.observed_s), 0.0),
-        *(sa.func.sum(value).filter(summed) for value in (females, males)),
-        *(sa.func.max(value).filter(~summed) for value in (females, males)),
-    ).where(_of(address), _W.wall_ms >= now_ms - DAY_MS, _W.wall_ms <= now_ms + FUTURE_MS)
-    windows, observed_s, *sexes = connection.execute(query).one()
-    caught, most = _sexes(*sexes[:2]), _sexes(*sexes[2:])
-    return DayTotals(windows=windows, observed_s=observed_s, caught=caught, most_at_once=most)
-
-
-def _sexes(females: int | None, males: int | None) -> SexCounts | None:
-    return None if females is None or males is None else SexCounts(females=females, males=males)
 
 
 def complete_to_ms(connection: sa.Connection, record: TrapRecord, now_ms: int) -> int | None:
@@ -236,12 +220,13 @@ def summary(connection: sa.Connection, traps: Sequence[TrapAnswer], now_ms: int)
     """The fleet in one look, from its traps."""
     found = collectors(connection)
     live = [trap.window for trap in traps if trap.status == "online" and trap.window is not None]
-    seen = [window.counts for window in live if window.semantics == "occupancy" and window.counts is not None]
+    in_the_picture: Counter[str] = Counter()
+    for window in live:
+        if window.semantics == "occupancy" and window.counts is not None:
+            in_the_picture.update(window.counts)
     return SummaryAnswer(
         traps=dict(Counter(trap.status for trap in traps)),
-        in_the_picture=SexCounts(
-            females=sum(counts.get(FEMALE, 0) for counts in seen), males=sum(counts.get(MALE, 0) for counts in seen)
-        ),
+        in_the_picture=dict(in_the_picture),
         windows_stored=sum(one.stored for one in found),
         collisions=sum(one.collisions for one in found),
         quarantined=sum(one.quarantined for one in found),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError
 
 PREFIX = "TRAP_SERVER_"
@@ -25,6 +26,11 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     log_json: bool = False
+
+    @property
+    def broker_address(self) -> BrokerAddress:
+        """Where ingest connects. Raises ConfigError."""
+        return BrokerAddress.parse(self.broker, Tls(self.ca, self.cert, self.key))
 
 
 def read_settings(**flags: object) -> Settings:

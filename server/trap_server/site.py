@@ -8,20 +8,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from types import FrameType
 
-import structlog
 import uvicorn
+from trap_contract.backoff import Backoff
 from trap_contract.errors import ConfigError
+from trap_contract.logs import log
 
 from trap_server.app import build_app
-from trap_server.backoff import Backoff
-from trap_server.broker import BrokerAddress, Tls
 from trap_server.database import open_database, open_for_reading
 from trap_server.settings import PREFIX, Settings
 
 GOODBYE_S = 10.0
-
-log = structlog.get_logger()
+PAGES_GOODBYE_S = 2
 
 
 def run_site(settings: Settings) -> None:
@@ -29,20 +29,20 @@ def run_site(settings: Settings) -> None:
 
     Raises ConfigError or StoreError when it can't begin.
     """
-    BrokerAddress.parse(settings.broker, Tls(settings.ca, settings.cert, settings.key))
+    settings.broker_address.tls_context()
     open_database(settings.database).dispose()
     listener = _listen(settings)
     child = IngestProcess(settings)
     child.start()
     try:
-        _serve(settings, listener)
+        _serve(settings, listener, child.ask_to_end)
     finally:
         child.stop()
 
 
 def serve(settings: Settings) -> None:
     """Serve the API and the page until SIGTERM or SIGINT; the database is only read."""
-    _serve(settings, _listen(settings))
+    _serve(settings, _listen(settings), lambda: None)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -54,14 +54,31 @@ def _listen(settings: Settings) -> socket.socket:
         raise ConfigError(f"can't serve on {where}: {error.strerror}; choose another --host or --port") from error
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+def _serve(settings: Settings, listener: socket.socket, on_end: Callable[[], None]) -> None:
     app = build_app(open_for_reading(settings.database))
     host, port = listener.getsockname()[:2]
     log.info("serving", page=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    configuration = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=PAGES_GOODBYE_S, server_header=False
+    )
+    server = _Server(configuration, on_end)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn ends, then raises the signal again: the rest must still run
-    configuration = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=4, server_header=False)
-    uvicorn.Server(configuration).run(sockets=[listener])
+        # For a signal before uvicorn listens to them, and for the one that it raises again when it has ended.
+        signal.signal(number, server.handle_exit)
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Passes the end on when the signal comes, not when the last page has let go."""
+
+    def __init__(self, configuration: uvicorn.Config, on_end: Callable[[], None]) -> None:
+        super().__init__(configuration)
+        self._on_end = on_end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What uvicorn does at SIGTERM and SIGINT, and `on_end`."""
+        self._on_end()
+        super().handle_exit(sig, frame)
 
 
 class IngestProcess:
@@ -77,9 +94,13 @@ class IngestProcess:
         """Start it, and again whenever it ends."""
         self._thread.start()
 
+    def ask_to_end(self) -> None:
+        """Begin to end, without waiting for it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Ask it to end, then make it."""
-        self._stopping.set()
+        self.ask_to_end()
         self._thread.join(GOODBYE_S)
 
     def _keep_running(self) -> None:

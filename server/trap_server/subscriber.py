@@ -7,18 +7,17 @@ import threading
 import time
 
 import paho.mqtt.client as paho
-import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from trap_contract.errors import ConfigError
+from trap_contract.backoff import Backoff
+from trap_contract.broker import BrokerAddress
+from trap_contract.logs import log
 from trap_contract.messages import Ack
 from trap_contract.topics import ACK, BIRTH, COUNTS, STATE, TrapAddress, subscription
 
-from trap_server.backoff import Backoff
-from trap_server.broker import BrokerAddress
 from trap_server.inbox import Delivery, Inbox, Token
 from trap_server.sorting import Arrival
 
@@ -29,8 +28,6 @@ STUCK_S = 60.0
 TICK_S = 1.0
 GOODBYE_S = 10.0
 REFUSED = 0x80
-
-log = structlog.get_logger()
 
 
 class Subscriber:
@@ -98,15 +95,10 @@ class Subscriber:
 
     def _secure(self, client: paho.Client) -> None:
         address = self._address
-        if address.user is not None:
-            client.username_pw_set(address.user, address.password)
-        if address.tls is not None:
-            tls = address.tls
-            try:
-                ca, cert, key = (None if path is None else str(path) for path in (tls.ca, tls.cert, tls.key))
-                client.tls_set(ca, cert, key)
-            except OSError as error:
-                raise ConfigError(f"--ca, --cert or --key can't be used: {error}; they must be PEM files") from error
+        if address.username is not None:
+            client.username_pw_set(address.username, address.password)
+        if (context := address.tls_context()) is not None:
+            client.tls_set_context(context)
 
     def _keep_connected(self) -> None:
         while not self._stopping.is_set():

@@ -74,7 +74,7 @@ def as_layout(maps: list[np.ndarray], layout: str) -> list[np.ndarray]:
     every_class=st.booleans(),
 )
 def test_a_split_head_gives_the_boxes_of_the_definition(
-    seed: int, classes: int, strides: tuple[int, ...], layout: str, reg_max: int, threshold: float, every_class: bool
+    *, seed: int, classes: int, strides: tuple[int, ...], layout: str, reg_max: int, threshold: float, every_class: bool
 ) -> None:
     head = split_head(strides, layout, reg_max)
     maps = random_maps(np.random.default_rng(seed), head, classes)
@@ -172,7 +172,7 @@ def plain_decoded(tensor: np.ndarray, threshold: float, every_class: bool) -> li
     every_class=st.booleans(),
 )
 def test_a_decoded_head_gives_the_boxes_of_the_definition(
-    seed: int, classes: int, anchors: int, unit: str, threshold: float, every_class: bool
+    *, seed: int, classes: int, anchors: int, unit: str, threshold: float, every_class: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     tensor = rng.uniform(0, 1, (1, 4 + classes, anchors)).astype(np.float32)

@@ -64,6 +64,13 @@ def test_the_limit_keeps_the_best(found: Detections, limit: int) -> None:
     assert suppress(found, 0.5, class_aware=False, limit=limit).boxes.tolist() == every.boxes[:limit].tolist()
 
 
+def test_an_overlap_exactly_at_the_limit_is_allowed() -> None:
+    boxes = np.array([[0, 0, 4, 2], [0, 0, 2, 2]], np.float32)
+    found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 0]))
+    assert len(suppress(found, 0.5, class_aware=False)) == 2
+    assert len(suppress(found, 0.4999, class_aware=False)) == 1
+
+
 def test_boxes_of_two_classes_beyond_the_input_s_edge_do_not_suppress_each_other() -> None:
     boxes = np.array([[80, 80, 100, 100], [-21, -21, -1, -1]], np.float32)
     found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]))

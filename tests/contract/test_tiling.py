@@ -1,5 +1,7 @@
 """Tiles cover the board, and an insect that several of them saw is counted once."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,7 +43,7 @@ def test_tiles_cover_every_pixel_and_share_what_was_asked(
         ordered = sorted(starts)
         assert ordered[0] == 0
         assert ordered[-1] + size >= length
-        assert all(later - earlier <= size - overlap for earlier, later in zip(ordered, ordered[1:], strict=False))
+        assert all(later - earlier <= size - overlap for earlier, later in pairwise(ordered))
         assert all(start + size <= max(length, size) for start in ordered)
     assert len(grid) == len({tile.left for tile in grid}) * len({tile.top for tile in grid})
 
@@ -81,8 +83,10 @@ def test_an_insect_cut_by_one_tile_is_the_box_of_the_other(x: int) -> None:
     assert merged([(x, 50, x + 60, 90)]) == [[x, 50, x + 60, 90]]
 
 
-def test_an_insect_too_long_for_either_tile_is_joined() -> None:
-    assert merged([(245, 50, 375, 90)]) == [[245, 50, 375, 90]]
+@pytest.mark.parametrize("reach", [15, 50])
+def test_an_insect_too_long_for_either_tile_is_joined(reach: int) -> None:
+    insect = (260 - reach, 50, 360 + reach, 90)
+    assert merged([insect]) == [list(insect)]
 
 
 def test_an_insect_on_the_corner_of_four_tiles_is_one_box() -> None:
@@ -122,6 +126,21 @@ def test_a_whole_view_is_kept_over_a_piece_with_a_better_score() -> None:
     left, right = tile_grid(WIDTH, HEIGHT, SIZE, OVERLAP)
     found = merge_seams([(left, seen_by(left, insect, 0.9)), (right, seen_by(right, insect, 0.5))], WIDTH, HEIGHT)
     assert found.boxes.tolist() == [[310, 50, 370, 90]]
+    assert found.scores.tolist() == [0.5]
+
+
+def test_a_piece_beside_another_insect_is_not_taken_for_part_of_it() -> None:
+    left, right = tile_grid(WIDTH, HEIGHT, SIZE, OVERLAP)
+    piece, neighbour = (320, 50, 400, 90), (290, 50, 330, 90)  # a quarter of the piece seen on the left is shared
+    found = merge_seams([(left, seen_by(left, [piece])), (right, seen_by(right, [neighbour]))], WIDTH, HEIGHT)
+    assert sorted(found.boxes.tolist()) == [list(neighbour), [320, 50, 360, 90]]
+
+
+def test_a_small_insect_on_a_large_one_at_the_edge_of_the_board_stays() -> None:
+    left, right = tile_grid(WIDTH, HEIGHT, SIZE, OVERLAP)
+    large, small = (270, 0, 350, 80), (300, 20, 320, 40)
+    found = merge_seams([(left, seen_by(left, [large])), (right, seen_by(right, [small]))], WIDTH, HEIGHT)
+    assert sorted(found.boxes.tolist()) == [list(large), list(small)]
 
 
 @given(st.integers(0, 1920 - 60), st.integers(0, 1080 - 60), st.integers(15, 60), st.integers(15, 60))

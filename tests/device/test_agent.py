@@ -43,8 +43,8 @@ def settings(bundle, tmp_path):
 
 
 def deliver(settings: AgentSettings, request: StopRequest | None = None) -> int:
-    assert settings.broker is not None
-    return deliver_windows(settings, settings.broker, request or StopRequest())
+    assert settings.broker_address is not None
+    return deliver_windows(settings, settings.broker_address, request or StopRequest())
 
 
 def test_every_picture_of_a_folder_arrives_counted(tmp_path, settings):

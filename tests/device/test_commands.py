@@ -148,7 +148,10 @@ BAD_RUNS = [
     (("--model", "{bundle}", "--source", "{tmp}/no", "--stdout"), "no such source"),
     (("--model", "{bundle}", "--source", "{tmp}/broken.mp4", "--stdout"), "broken.mp4: not a video"),
     (("--model", "{bundle}", "--source", "camera:93", "--stdout"), "camera:93 can't be opened"),
-    (("--model", "{bundle}", "--source", "{tmp}", "--broker", "localhost:1883"), "--broker: not of the form"),
+    (
+        ("--model", "{bundle}", "--source", "{tmp}", "--broker", "localhost:1883"),
+        "--broker: the broker's address is malformed",
+    ),
     (("--model", "{bundle}", "--source", "{tmp}"), "nowhere to deliver"),
     (("--model", "{bundle}", "--source", "{tmp}", "--broker", "mqtt://x", "--frames"), "give --stdout with it"),
     (("--model", "{bundle}", "--source", "{tmp}", "--config", "{tmp}/bad.toml"), "bad.toml, line 2, windw"),

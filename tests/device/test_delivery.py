@@ -1,9 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trap_agent.backoff import doubled, full_jitter
 from trap_agent.delivery import MAX_IN_FLIGHT, RESEND_CAP_S, RESEND_S, Delivery, Parcel
+from trap_contract.backoff import doubled
 from trap_contract.messages import MAX_WINDOWS, AckRange, ranges_of
 
 BOOT = "a" * 32
@@ -197,17 +196,3 @@ def test_however_it_goes_the_bounds_hold_and_an_answering_collector_gets_everyth
         settle(delivery.in_flight[0].keys)
         send_all(delivery, held, now_s)
     assert len(received) == issued
-
-
-def test_full_jitter_draws_from_zero_to_the_doubled_wait():
-    rng = np.random.default_rng(1)
-    draws = [full_jitter(3, 1.0, 120.0, rng) for _ in range(1000)]
-    assert 0 <= min(draws) < 0.5
-    assert 7.5 < max(draws) <= 8.0
-    assert max(full_jitter(10**6, 1.0, 120.0, rng) for _ in range(100)) <= 120
-
-
-def test_waits_never_pass_their_cap():
-    assert doubled(0, 20, 300) == 20
-    assert doubled(10**9, 20, 300) == 300
-    assert doubled(2, 20, 300) == pytest.approx(80)

@@ -14,10 +14,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
 from trap_agent import delivery, publisher
-from trap_agent.broker import parse_broker
 from trap_agent.outbox import Outbox, read_account
 from trap_agent.publisher import Link, Publisher
 from trap_agent.session import Session
+from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import DeliveryError
 from trap_contract.messages import Ack, AckRange, Birth, State, parse_message
 from trap_contract.topics import ACK
@@ -53,7 +53,7 @@ class Trap:
 
     def __init__(self, outbox: Outbox, url: str, tls: ssl.SSLContext | None = None) -> None:
         self.outbox = outbox
-        link = Link(parse_broker(url), ADDRESS, tls, BIRTH)
+        link = Link(BrokerAddress.parse(url, Tls()), ADDRESS, tls, BIRTH)
         self.publisher = Publisher(link, outbox, SetClock(), 60, np.random.default_rng(0))
 
     def close_windows(self, count: int) -> None:
@@ -223,14 +223,14 @@ def test_a_broker_that_wants_a_password_says_what_to_check(tmp_path):
         (tmp_path / "passwords").write_text("")
         broker.extra = f"allow_anonymous false\npassword_file {tmp_path}/passwords\n"
         broker.start()
-        session = Session(parse_broker(broker.url), ADDRESS, None, BIRTH)
+        session = Session(BrokerAddress.parse(broker.url, Tls()), ADDRESS, None, BIRTH)
         with pytest.raises(DeliveryError, match="refused: Not authorized: check user, password or certificate"):
             session.open()
         session.close()
 
 
 def test_an_acknowledgement_sent_while_the_trap_was_away_is_heard_at_the_next_connect(broker):
-    first, second = (Session(parse_broker(broker.url), ADDRESS, None, BIRTH) for _ in range(2))
+    first, second = (Session(BrokerAddress.parse(broker.url, Tls()), ADDRESS, None, BIRTH) for _ in range(2))
     first.open()
     first.close()
     with tiny_collector(broker.port) as collector:
@@ -245,7 +245,7 @@ def test_an_acknowledgement_sent_while_the_trap_was_away_is_heard_at_the_next_co
 def test_a_trap_that_vanishes_is_reported_by_its_will(broker, monkeypatch):
     monkeypatch.setattr("trap_agent.session._WILL_DELAY_S", 0)
     will = State(trap=ADDRESS.trap, state="offline", boot=BOOT, wall_ms=1)
-    session = Session(parse_broker(broker.url), ADDRESS, None, will)
+    session = Session(BrokerAddress.parse(broker.url, Tls()), ADDRESS, None, will)
     session.open()
     with tiny_collector(broker.port) as collector:
         session._client.socket().shutdown(socket.SHUT_RDWR)
@@ -254,7 +254,7 @@ def test_a_trap_that_vanishes_is_reported_by_its_will(broker, monkeypatch):
 
 
 def test_a_session_whose_name_another_client_takes_knows_it():
-    session = Session(parse_broker("mqtt://localhost"), ADDRESS, None, BIRTH)
+    session = Session(BrokerAddress("localhost", 1883), ADDRESS, None, BIRTH)
     session._on_disconnect(None, None, None, ReasonCode(PacketTypes.DISCONNECT, "Session taken over"), None)
     assert session.is_taken_over
     with pytest.raises(DeliveryError, match="Session taken over"):

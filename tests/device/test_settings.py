@@ -30,8 +30,8 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path,
 def test_a_file_alone_is_enough(tmp_path):
     file = write(tmp_path, 'model = "m.tflite"\nsource = "camera:0"\nbroker = "mqtts://b"\n')
     loaded = load_settings(AgentSettings, {}, file)
-    assert loaded.broker is not None
-    assert loaded.broker.port == 8883
+    assert loaded.broker_address is not None
+    assert loaded.broker_address.port == 8883
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_file_alone_is_enough(tmp_path):
         ("# a trap\n\nwindw = 5\n", "trap.toml, line 3, windw: unknown key, did you mean window?"),
         ("[camera]\nfps = 3\n", "trap.toml, line 1, camera: unknown key"),
         ("trap = 'Bad Name'\n", "trap.toml, line 1, trap: "),
-        ("broker = 'tcp://x'\n", "trap.toml, line 1, broker: not of the form mqtt://"),
+        ("broker = 'tcp://x'\n", "trap.toml, line 1, broker: the broker's address is malformed: write mqtt://"),
         ("tile = 100\n", "trap.toml, line 1, tile: "),
         ("window = \n", "trap.toml: not TOML: "),
         ("drain = 'soon'\n", "trap.toml, line 1, drain: "),
@@ -78,8 +78,15 @@ def test_a_wrong_broker_url_does_not_show_its_password():
 
 
 def test_a_key_without_its_certificate_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="cert and key belong together"):
-        load_settings(AgentSettings, {**GIVEN, "key": tmp_path / "k.pem"})
+    key = tmp_path / "k.pem"
+    key.touch()
+    loaded = load_settings(AgentSettings, {**GIVEN, "broker": "mqtts://b", "key": key})
+    with pytest.raises(ConfigError, match="--cert and --key belong together"):
+        _ = loaded.broker_address
+
+
+def test_the_text_of_the_settings_does_not_show_a_password():
+    assert "secret" not in repr(load_settings(AgentSettings, {**GIVEN, "broker": "mqtt://me:secret@host"}))
 
 
 def test_a_missing_file_is_named(tmp_path):

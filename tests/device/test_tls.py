@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from brokers import free_port, running_broker
-from trap_agent.broker import TlsFiles, parse_broker, tls_context
 from trap_agent.session import Session
+from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import DeliveryError
 
 from device.collectors import tiny_collector, wait_until
@@ -63,11 +63,11 @@ def tls_broker(tmp_path, certificates):
 
 def test_windows_are_delivered_with_certificates_on_both_sides(tmp_path, tls_broker, certificates):
     broker, url = tls_broker
-    files = TlsFiles(certificates / "ca.pem", certificates / "trap.pem", certificates / "trap.key")
+    tls = Tls(certificates / "ca.pem", certificates / "trap.pem", certificates / "trap.key")
     with tiny_collector(broker.port) as collector, opened(tmp_path) as outbox:
         for _ in range(200):
             outbox.store(draft())
-        trap = Trap(outbox, url, tls_context(files))
+        trap = Trap(outbox, url, tls.context())
         trap.publisher.start()
         wait_until(lambda: outbox.held == 0, "all acknowledged")
         assert trap.finish() == 0
@@ -84,8 +84,8 @@ def test_windows_are_delivered_with_certificates_on_both_sides(tmp_path, tls_bro
 )
 def test_a_certificate_that_is_not_trusted_ends_the_connection(tls_broker, certificates, files, message):
     _, url = tls_broker
-    tls = tls_context(TlsFiles(*(name and certificates / name for name in files)))
-    session = Session(parse_broker(url), ADDRESS, tls, BIRTH)
+    address = BrokerAddress.parse(url, Tls(*(name and certificates / name for name in files)))
+    session = Session(address, ADDRESS, address.tls_context(), BIRTH)
     with pytest.raises(DeliveryError, match=message):
         session.open()
     session.close()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from trap_server.broker import BrokerAddress, Tls
+from trap_contract.broker import BrokerAddress, Tls
 from trap_server.database import open_for_reading
 from trap_server.inbox import Inbox
 from trap_server.ingest import Ingest

@@ -60,21 +60,22 @@ def test_null_counts_stay_null(client: TestClient, commit: Commit):
     windows = get(client, "traps/demo/t1/windows")["windows"]
     assert windows[0]["counts"] is None
     assert windows[1]["counts"]["Female"] == 0
-    assert [point["females"] for point in get(client, "traps/demo/t1/day")["points"]] == [0]
+    assert [point["counts"]["Female"] for point in get(client, "traps/demo/t1/day")["points"]] == [0]
 
 
 def test_occupancy_is_never_summed(client: TestClient, commit: Commit):
     commit(make_window(1, females=3, males=1), make_window(2, females=5, males=0))
     day = get(client, "traps")[0]["day"]
     assert day["caught"] is None
-    assert day["most_at_once"] == {"females": 5, "males": 1}
+    assert day["most_at_once"] == {"Female": 5, "Male": 1, "Incomplete": 0, "Out of Focus": 2, "Undefined": 0}
     assert day["windows"] == 2
+    assert get(client, "traps/demo/t1/day")["totals"] == day
 
 
 def test_arrivals_are_summed(client: TestClient, commit: Commit):
     commit(*(make_window(seq, females=seq, semantics="arrivals") for seq in (1, 2, 3)))
     day = get(client, "traps/demo/t1")["day"]
-    assert day["caught"] == {"females": 6, "males": 3}
+    assert day["caught"] == {"Female": 6, "Male": 3, "Incomplete": 0, "Out of Focus": 6, "Undefined": 0}
     assert day["most_at_once"] is None
 
 
@@ -152,7 +153,7 @@ def test_the_summary_counts_only_what_is_in_the_pictures_now(client: TestClient,
     commit(make_window(1, females=2), trap="t2")
     tell("state", make_state("offline").model_dump_json())
     summary = get(client, "summary")
-    assert summary["in_the_picture"] == {"females": 2, "males": 1}
+    assert summary["in_the_picture"] == {"Female": 2, "Male": 1, "Incomplete": 0, "Out of Focus": 2, "Undefined": 0}
     assert (summary["traps"], summary["windows_stored"]) == ({"offline": 1, "online": 1}, 3)
     assert summary["ingest"] == "connected"
 
@@ -220,8 +221,71 @@ def test_an_empty_fleet_says_what_to_do_next(client: TestClient):
     assert "trap-agent --model" in client.get("/").text
 
 
-def test_the_page_shows_no_number_where_nothing_was_seen(client: TestClient, commit: Commit):
+def numbers_on(page: str) -> list[tuple[str, str, str]]:
+    """Series, heading and number of every large number."""
+    return re.findall(r'<div data-series="(\w+)"><dt>(.*?)</dt>\s*<dd>(.*?)</dd>', page)
+
+
+def shown(page: str, field: str) -> str:
+    """The words of a field of a card."""
+    found = re.search(rf'data-field="{field}"[^>]*>(.*?)<', page, re.DOTALL)
+    assert found
+    return found[1].strip()
+
+
+def test_the_page_shows_females_and_males_large_and_the_others_apart(client: TestClient, commit: Commit):
+    commit(make_window(1, females=7, males=0))
+    page = client.get("/").text
+    assert numbers_on(page) == [("female", "Females", "7"), ("male", "Males", "0")]
+    assert shown(page, "others") == "Incomplete 0 \u00b7 Out of Focus 2 \u00b7 Undefined 0"
+    assert '<p class="others apart"' in page
+
+
+def test_a_model_without_sexes_has_its_own_classes_on_the_page(client: TestClient, commit: Commit):
+    commit(make_window(1, counts={"mosquito": 41}))
+    page = client.get("/").text
+    assert numbers_on(page) == [("1", "mosquito", "41")]
+    assert '<p class="others"' in page
+
+
+def test_only_the_first_four_of_many_classes_are_large(client: TestClient, commit: Commit):
+    commit(make_window(1, counts={name: number for number, name in enumerate("fedcba")}))
+    page = client.get("/").text
+    assert numbers_on(page) == [("1", "f", "0"), ("2", "e", "1"), ("3", "d", "2"), ("4", "c", "3")]
+    assert shown(page, "others") == "b 4 \u00b7 a 5"
+
+
+def test_a_trap_may_change_its_model_within_the_day(client: TestClient, commit: Commit):
+    commit(make_window(1), make_window(2, counts={"mosquito": 9}))
+    points = get(client, "traps/demo/t1/day")["points"]
+    assert [max(point["counts"]) for point in points] == ["Undefined", "mosquito"]
+    assert get(client, "traps/demo/t1")["day"]["most_at_once"]["mosquito"] == 9
+    assert get(client, "summary")["in_the_picture"] == {"mosquito": 9}
+    assert numbers_on(client.get("/").text) == [("1", "mosquito", "9")]
+
+
+def test_a_blind_newest_window_leaves_the_last_count_and_both_times(client: TestClient, commit: Commit):
+    commit(make_window(1, females=5), make_window(2, females=None))
+    trap = get(client, "traps/demo/t1")
+    assert (trap["window"]["seq"], trap["window"]["counts"], trap["counted"]["seq"]) == (2, None, 1)
+    page = client.get("/").text
+    assert numbers_on(page)[0] == ("female", "Females", "5")
+    assert '<div class="now unseen">' in page
+    assert re.search(r'data-field="blind" >Nothing seen', page)
+    assert f'data-field="time" data-ms="{NOON_MS + 60_000}"' in page
+    assert f'data-field="newest" data-ms="{NOON_MS + 120_000}"' in page
+
+
+def test_a_newest_window_with_counts_is_not_called_blind(client: TestClient, commit: Commit):
+    commit(make_window(1, females=None), make_window(2))
+    assert get(client, "traps/demo/t1")["counted"]["seq"] == 2
+    assert re.search(r'data-field="blind" hidden>', client.get("/").text)
+
+
+def test_the_page_shows_no_number_where_nothing_was_ever_seen(client: TestClient, commit: Commit, tell: Commit):
+    tell("birth", make_birth(classes=("mosquito",)).model_dump_json())
     commit(make_window(1, females=None))
     page = client.get("/").text
-    assert re.search(r'data-field="females">\u2013<', page)
-    assert "nothing seen" in page
+    assert numbers_on(page) == [("1", "mosquito", "\u2013")]
+    assert shown(page, "meaning") == "no count yet"
+    assert "Nothing seen" in page

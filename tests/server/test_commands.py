@@ -102,6 +102,16 @@ def test_a_port_in_use_ends_with_one_line(trap_server: Command, database_url: st
     assert f"127.0.0.1:{broker.port}" in ended.err
 
 
+def test_a_certificate_that_can_not_be_used_ends_the_site_before_it_begins(
+    trap_server: Command, database_url: str, tmp_path: Path
+):
+    (tmp_path / "ca.pem").write_text("not a certificate")
+    files = ("--ca", str(tmp_path / "ca.pem"))
+    ended = trap_server("run", "--broker", "mqtts://x", *files, "--database", database_url)
+    assert (ended.status, ended.err.count("\n")) == (1, 1)
+    assert "ca.pem) can't be used" in ended.err
+
+
 def test_flags_win_over_the_environment(trap_server: Command):
     ended = trap_server("ingest", "--broker", "bad", TRAP_SERVER_BROKER="mqtt://ok", TRAP_SERVER_DATABASE="bad")
     assert "write mqtt://" in ended.err
@@ -123,8 +133,10 @@ def test_a_site_stores_serves_survives_kills_and_loses_nothing(trap_server: Comm
             trap.send(make_window(5))
             until(lambda: trap.holds_acks_for(4), "a new ingest took over", START_S)
             assert children_of(site.pid) != [child]
-            site.terminate()
-            assert site.wait(20) == 0
+            with httpx.stream("GET", f"http://127.0.0.1:{port}/api/v1/events", timeout=20) as page:
+                site.terminate()
+                page.read()  # ends in order, or raises
+                assert site.wait(20) == 0
     account = json.loads(trap_server("check", "--database", database_url, "--json").out)
     (boot,) = account["boots"]
     assert (boot["boot"], boot["stored"], boot["first"], boot["last"]) == (BOOT, 4, 1, 5)

@@ -50,7 +50,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, text: str, place: str) -> None:
 
 
 def test_distillation_without_a_teacher_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="wrong at distillation: .*needs a teacher: add one, or remove distillation"):
+    with pytest.raises(ConfigError, match=r"wrong at distillation: .*needs a teacher: add one, or remove distillation"):
         Recipe.load(write(tmp_path, PLAIN + "distillation: {response: 1}\n"))
 
 
@@ -85,3 +85,14 @@ def test_data_and_models_with_a_folder_are_the_recipe_s_own(tmp_path: Path) -> N
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
 def test_a_shipped_recipe_is_valid(file: Path) -> None:
     assert Recipe.load(file).name == file.stem
+
+
+def test_a_teacher_of_no_epochs_must_be_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"teacher\.epochs: .*0 epochs need a trained checkpoint"):
+        Recipe.load(write(tmp_path, PLAIN + "teacher: {model: yolov8s.yaml, epochs: 0}\n"))
+    assert Recipe.load(write(tmp_path, PLAIN + "teacher: {model: ./best.pt, epochs: 0}\n")).teacher is not None
+
+
+def test_a_student_of_no_epochs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a student of 0 epochs learns nothing"):
+        Recipe.load(write(tmp_path, "name: a\ndata: d.yaml\nstudent: {model: ./best.pt, epochs: 0}\n"))

@@ -20,6 +20,7 @@ from trap_training.recipe import Recipe
 from trap_training.rendering import render_dataset
 from trap_training.running import Run
 
+pytestmark = pytest.mark.timeout(900)  # the run is made within the first test that asks for it
 CRASHING = Path(__file__).with_name("crashing.py")
 QUICK = {"batch": 8, "warmup_epochs": 0}
 
@@ -186,13 +187,12 @@ def carry_out(folder: Path, data: Path, **changes: Any) -> Path:
     return Run(Recipe.load(write_recipe(folder, data, **changes)), folder / "run", "cpu").carry_out()
 
 
-@pytest.mark.parametrize("part", ["teacher", "student"])
-def test_a_checkpoint_whose_classes_are_in_another_order_is_refused(
-    checkpoint: Callable[..., Path], discs: Path, tmp_path: Path, part: str
+def test_a_teacher_as_it_is_whose_classes_are_in_another_order_is_refused(
+    checkpoint: Callable[..., Path], discs: Path, tmp_path: Path
 ) -> None:
     foreign = str(checkpoint(names=(*reversed(CLASSES),)))
     with pytest.raises(DataError, match=r"its classes .* are not those of .*data\.yaml, in order: ") as caught:
-        carry_out(tmp_path, discs, **{part: {"model": foreign, "epochs": 1}})
+        carry_out(tmp_path, discs, teacher={"model": foreign, "epochs": 0})
     assert foreign in str(caught.value)
     assert not (tmp_path / "run" / "teacher").exists()
 

@@ -13,10 +13,17 @@ class _Strict(BaseModel):
 
 
 class Network(_Strict):
-    """What to train: a model YAML (from scratch) or a checkpoint (fine-tuned), for so many epochs."""
+    """A model YAML (from scratch) or a checkpoint (trained further); a checkpoint of 0 epochs is used as it is."""
 
     model: Annotated[str, Field(pattern=r"\.(ya?ml|pt)$")]
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=0)]
+
+    @field_validator("epochs")
+    @classmethod
+    def _untrained_is_a_checkpoint(cls, value: int, info: Any) -> int:
+        if value == 0 and not str(info.data.get("model")).endswith(".pt"):
+            raise ValueError("0 epochs need a trained checkpoint (.pt): a model YAML knows nothing yet")
+        return value
 
     def seen_from(self, folder: Path) -> Self:
         """The network with a model path taken from this folder; a bare name is one of Ultralytics' own."""
@@ -71,6 +78,13 @@ class Recipe(_Strict):
     distillation: Distillation | None = None
     optimisation: Optimisation = Optimisation()
     augmentation: Augmentation = Augmentation()
+
+    @field_validator("student")
+    @classmethod
+    def _is_trained(cls, value: Network) -> Network:
+        if value.epochs == 0:
+            raise ValueError("a student of 0 epochs learns nothing: give it epochs")
+        return value
 
     @field_validator("distillation")
     @classmethod

@@ -1,6 +1,7 @@
 """Carry out a recipe in a run folder: teacher, then student; finished parts are kept, a broken one is resumed."""
 
 import json
+import os
 import platform
 import shutil
 import time
@@ -26,6 +27,7 @@ class Run:
     recipe: Recipe
     folder: Path
     device: str
+    threads: int = os.cpu_count() or 1
     online: bool = False
 
     def carry_out(self) -> Path:
@@ -37,6 +39,7 @@ class Run:
         for split in ("train", "val"):
             data.pictures(split)
         quiet_ultralytics(self.folder / "ultralytics", online=self.online)
+        use_threads(self.threads)
         self._check_networks(data)
         self._prepare(data)
         if (self.folder / "report.json").exists():
@@ -70,10 +73,12 @@ class Run:
             if is_missing and not self.online:
                 raise ConfigError(f"{network.model}: no such checkpoint: give a path that exists, or --online")
             if not is_missing:
-                check_network(network.model, data)
+                check_network(network, data)
 
     def _train(self, part: str, network: Network, teacher: Path | None) -> Path:
-        """Weights of one trained part, from where it stands."""
+        """Weights of one trained part, from where it stands; a part of no epochs is the checkpoint as it is."""
+        if network.epochs == 0:
+            return Path(network.model)
         folder = self.folder / part
         best, last = folder / "weights" / "best.pt", folder / "weights" / "last.pt"
         if (folder / "finished").exists():
@@ -131,31 +136,39 @@ class Run:
             "tools": {tool: version(tool) for tool in TOOLS},
             "python": platform.python_version(),
             "parts": {
-                part: measured(best, self._data_file, data.names, self.recipe.imgsz)
+                part: measured(best, self.folder / part, self._data_file, data.names, self.recipe.imgsz)
                 for part, best in parts.items()
                 if best
             },
         }
         file = self.folder / "report.json"
         file.write_text(json.dumps(report, indent=1))
-        for part in filter(lambda name: parts[name], parts):
-            shutil.copyfile(self.folder / part / "results.png", self.folder / f"{part}.png")
+        for curves in self.folder.glob("*/results.png"):
+            shutil.copyfile(curves, self.folder / f"{curves.parent.name}.png")
         return file
 
 
-def check_network(model: str, data: DataSet) -> None:
-    """Refuse what Ultralytics can't build, and a checkpoint whose classes are not the data's, in the data's order.
+def use_threads(count: int) -> None:
+    """Let a CPU training use so many threads; Ultralytics leaves one core of the machine idle, whatever is asked."""
+    from ultralytics.utils import torch_utils
 
-    Raises DataError: distillation would otherwise accept it silently and teach one class as another.
+    torch_utils.NUM_THREADS = count
+
+
+def check_network(network: Network, data: DataSet) -> None:
+    """Refuse what Ultralytics can't build, and a teacher as it is whose classes are not the data's, in order.
+
+    Raises DataError: distillation would otherwise accept it silently and teach one class as another. A checkpoint that
+    is trained further may have any classes: its head is made anew.
     """
     from ultralytics import YOLO
 
     try:
-        names = tuple(YOLO(model, task="detect").names.values())
+        names = tuple(YOLO(network.model, task="detect").names.values())
     except Exception as error:  # unpickling a damaged file can raise anything
-        raise DataError(f"{model}: not a network that Ultralytics can read: {error}") from error
-    if model.endswith(".pt") and names != data.names:
-        raise DataError(f"{model}: its classes {names} are not those of {data.file}, in order: {data.names}")
+        raise DataError(f"{network.model}: not a network that Ultralytics can read: {error}") from error
+    if network.epochs == 0 and names != data.names:
+        raise DataError(f"{network.model}: its classes {names} are not those of {data.file}, in order: {data.names}")
 
 
 def epochs_done(last: Path) -> int:
@@ -181,16 +194,20 @@ def _close(folder: Path) -> None:
     plot_results(folder / "results.csv")
 
 
-def measured(weights: Path, data_file: Path, names: tuple[str, ...], imgsz: int) -> dict[str, Any]:
-    """Ultralytics' own validation of float weights on the val split, and what the network is made of."""
+def measured(weights: Path, folder: Path, data_file: Path, names: tuple[str, ...], imgsz: int) -> dict[str, Any]:
+    """Ultralytics' own validation of float weights on the val split, and what the network in `folder` is made of.
+
+    `seconds` are those of the last leg of its training; 0 for a checkpoint that was taken as it is.
+    """
     from ultralytics import YOLO
 
     model = YOLO(str(weights))
     quick = {"plots": False, "verbose": False, "device": "cpu", "workers": 0}
-    place = {"project": str(weights.parents[2].resolve()), "name": f"{weights.parents[1].name}_val", "exist_ok": True}
+    place = {"project": str(folder.parent.resolve()), "name": f"{folder.name}_val", "exist_ok": True}
     result = model.val(data=str(data_file), imgsz=imgsz, rect=False, **quick, **place)
     layers, parameters, _, gflops = model.info(imgsz=imgsz)
     box = result.box
+    finished = folder / "finished"
     rows = {int(place): row for row, place in enumerate(box.ap_class_index)}
     return {
         "map50": float(box.map50),
@@ -203,5 +220,5 @@ def measured(weights: Path, data_file: Path, names: tuple[str, ...], imgsz: int)
         "layers": layers,
         "parameters": parameters,
         "gflops": gflops,
-        "seconds": float((weights.parents[1] / "finished").read_text()),
+        "seconds": float(finished.read_text()) if finished.exists() else 0.0,
     }

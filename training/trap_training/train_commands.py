@@ -34,10 +34,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Train a recipe's teacher and student; run it again to resume where it stopped."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is first imported
     plan = Recipe.load(recipe)
     with redirect_stdout(sys.stderr):  # Ultralytics binds its log and its progress bars to stdout when imported
-        report = Run(plan, runs / plan.name, device, online).carry_out()
+        report = Run(plan, runs / plan.name, device, threads, online).carry_out()
     content = json.loads(report.read_text())
     if as_json:
         print(json.dumps(content))

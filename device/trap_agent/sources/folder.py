@@ -4,9 +4,9 @@ from collections.abc import Generator
 from pathlib import Path
 
 from trap_contract.errors import DataError, SourceError
+from trap_contract.logs import log
 
 from trap_agent.clock import Clock
-from trap_agent.logs import log
 from trap_agent.pictures import list_pictures, read_picture
 from trap_agent.sources import Frame
 

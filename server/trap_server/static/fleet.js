@@ -3,20 +3,25 @@
 
 /**
  * @typedef {{tenant: string, trap: string, wall_ms: number, duration_ms: number, semantics: string,
- *   counts: Record<string, number> | null, frames_analysed: number, observed_s: number,
+ *   counts: Counts | null, frames_analysed: number, observed_s: number,
  *   model_id: string, model_sha256: string}} Window
  * @typedef {{tenant: string, trap: string, status: string, last_seen_ms: number | null,
  *   complete_to_ms: number | null}} TrapState
- * @typedef {{start_ms: number, end_ms: number, females: number | null, males: number | null}} Point
+ * @typedef {Record<string, number>} Counts by class
+ * @typedef {{start_ms: number, end_ms: number, counts: Counts}} Point
  * @typedef {{start_ms: number, end_ms: number, reason: string}} Gap
- * @typedef {{since_ms: number, until_ms: number, step_ms: number | null, points: Point[], gaps: Gap[]}} Day
+ * @typedef {{caught: Counts | null, most_at_once: Counts | null}} Totals
+ * @typedef {{since_ms: number, until_ms: number, semantics: string | null, step_ms: number | null, points: Point[],
+ *   gaps: Gap[], totals: Totals}} Day
  */
 
 const CURVE_HEIGHT = 190;
 const REFRESH_MS = 60_000; // moves "now" along the time axis, and draws gaps that grow
 const SETTLE_MS = 1_000; // a burst of windows is drawn once
 const RETRY_MS = 5_000; // a browser gives up by itself after an answer that is an error
-const MEANINGS = new Map([["occupancy", "in the picture"]]);
+/** @type {Map<string, string>} */
+const SEXES = new Map([["Female", "Females"], ["Male", "Males"]]);
+const MOST_NUMBERS = 4; // large numbers and colours for a model without sexes
 
 /** @type {Map<string, TrapCard>} */
 const cards = new Map();
@@ -47,27 +52,69 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+/** @param {Counts} counts @returns {string[]} the classes shown large and drawn; headline.py says the same */
+function headline(counts) {
+  const names = Object.keys(counts);
+  return names.some((name) => SEXES.has(name)) ? [...SEXES.keys()] : names.slice(0, MOST_NUMBERS);
+}
+
+/** @param {string[]} names @returns {Map<string, string>} series of each class: its colour in the style sheet */
+function seriesOf(names) {
+  const others = names.filter((name) => !SEXES.has(name)).slice(0, MOST_NUMBERS);
+  const drawn = names.filter((name) => SEXES.has(name) || others.includes(name));
+  return new Map(drawn.map((name) => [name, SEXES.has(name) ? name.toLowerCase() : String(others.indexOf(name) + 1)]));
+}
+
+/** @param {Day} day @returns {string[]} the classes of its curve: the newest model's first, then an earlier one's */
+function drawnIn(day) {
+  return [...new Set([...day.points].reverse().flatMap((point) => headline(point.counts)))];
+}
+
+/** @param {Counts | null} counts @param {string} name @returns {number | null} */
+function countOf(counts, name) {
+  return counts && Object.hasOwn(counts, name) ? counts[name] : null;
+}
+
+/** @param {Day} day @param {string[]} names @returns {string} */
+function totalsText(day, names) {
+  const isOccupancy = day.semantics === "occupancy";
+  const counts = isOccupancy ? day.totals.most_at_once : day.totals.caught;
+  const parts = names
+    .filter((name) => countOf(counts, name) !== null)
+    .map((name) => (SEXES.has(name) ? `${countOf(counts, name)} ${SEXES.get(name)?.toLowerCase()}` : `${name} ${countOf(counts, name)}`));
+  return parts.length ? `${isOccupancy ? "most at once in 24 h" : "last 24 h"}: ${parts.join(", ")}` : "";
+}
+
 /**
- * Steps for uPlot: a value holds until its window ends, and nothing is drawn where no window follows.
- * @param {Day} day @returns {(number | null)[][]}
+ * Steps for uPlot: a value holds until its window ends, and nothing is drawn where no window of its class follows.
+ * @param {Day} day @param {string[]} names @returns {(number | null)[][]} times in s, then one column a class
  */
-function steps(day) {
+function steps(day, names) {
   /** @type {(number | null)[][]} */
-  const [times, females, males] = [[], [], []];
-  const push = (/** @type {number} */ ms, /** @type {number | null} */ female, /** @type {number | null} */ male) => {
-    times.push(ms / 1000);
-    females.push(female);
-    males.push(male);
+  const columns = [[], ...names.map(() => [])];
+  const push = (/** @type {number} */ ms, /** @type {Counts | null} */ counts) => {
+    columns[0].push(ms / 1000);
+    names.forEach((name, index) => columns[index + 1].push(countOf(counts, name)));
   };
   day.points.forEach((point, index) => {
-    push(point.start_ms, point.females, point.males);
+    push(point.start_ms, point.counts);
     const next = day.points[index + 1];
     if (!next || next.start_ms - point.end_ms > (point.end_ms - point.start_ms) / 2) {
-      push(point.end_ms, point.females, point.males);
-      push(point.end_ms + 1, null, null);
+      push(point.end_ms, point.counts);
+      push(point.end_ms + 1, null);
+    } else if (names.some((name) => Object.hasOwn(point.counts, name) && !Object.hasOwn(next.counts, name))) {
+      push(next.start_ms - 1, point.counts); // another model begins
     }
   });
-  return [times, females, males];
+  return columns;
+}
+
+/** @param {string} tag @param {string} text @param {string} [series] @returns {HTMLElement} */
+function element(tag, text, series) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (series) made.dataset.series = series;
+  return made;
 }
 
 /** One trap's card: shows what it is told and draws its day. */
@@ -77,7 +124,9 @@ class TrapCard {
     this.root = root;
     this.library = library;
     this.path = `/api/v1/traps/${root.dataset.tenant}/${root.dataset.trap}`;
-    this.newest = Number(this.field("time").dataset.ms) || 0;
+    this.newest = Number(this.field("newest").dataset.ms) || 0;
+    this.counted = Number(this.field("time").dataset.ms) || 0;
+    this.drawn = "";
     /** @type {any} */
     this.plot = null;
     /** @type {Day | null} */
@@ -102,27 +151,44 @@ class TrapCard {
 
   /** Formats what the server wrote in UTC for the reader's own time. */
   settle() {
-    this.showTime("time", this.newest || null, "");
+    this.showTime("time", this.counted || null, "");
+    this.showTime("newest", this.newest || null, "");
     this.showTime("complete", Number(this.field("complete").dataset.ms) || null, "not known");
     const status = this.field("status");
     this.showStatus(status.dataset.status ?? "", Number(status.dataset.seen) || null);
   }
 
-  /** @param {Window} window */
+  /** @param {Window} window A backlog, older than what is shown, belongs to the curve only. */
   showWindow(window) {
     this.drawSoon();
-    if (window.wall_ms < this.newest) return; // backlog: it belongs to the curve only
-    this.newest = window.wall_ms;
-    const counts = window.counts ?? {};
-    this.field("females").textContent = String(counts.Female ?? "–");
-    this.field("males").textContent = String(counts.Male ?? "–");
-    this.field("others").textContent = Object.entries(counts)
-      .filter(([name]) => name !== "Female" && name !== "Male")
-      .map(([name, count]) => `${name} ${count}`)
-      .join(" · ");
-    const meaning = MEANINGS.get(window.semantics) ?? "new in the last window";
-    this.field("meaning").textContent = window.counts ? meaning : "nothing seen: no picture could be analysed";
+    if (window.counts && window.wall_ms >= this.counted) this.showCounts(window, window.counts);
+    if (window.wall_ms >= this.newest) this.showEffort(window);
+    const isBlind = this.newest > this.counted;
+    this.field("blind").toggleAttribute("hidden", !isBlind);
+    this.root.querySelector(".now")?.classList.toggle("unseen", isBlind && this.counted > 0);
+  }
+
+  /** @param {Window} window @param {Counts} counts */
+  showCounts(window, counts) {
+    this.counted = window.wall_ms;
+    const series = seriesOf(headline(counts));
+    this.field("numbers").replaceChildren(...[...series].map(([name, colours]) => {
+      const group = element("div", "", colours);
+      group.append(element("dt", SEXES.get(name) ?? name), element("dd", String(countOf(counts, name) ?? "–")));
+      return group;
+    }));
+    const others = Object.entries(counts).filter(([name]) => !series.has(name));
+    this.field("others").textContent = others.map(([name, count]) => `${name} ${count}`).join(" · ");
+    this.field("others").classList.toggle("apart", [...series.keys()].some((name) => SEXES.has(name)));
+    this.field("meaning").textContent = window.semantics === "occupancy" ? "in the picture" : "new in the window of";
+    this.field("meaning").dataset.semantics = window.semantics;
     this.showTime("time", window.wall_ms, "");
+  }
+
+  /** @param {Window} window */
+  showEffort(window) {
+    this.newest = window.wall_ms;
+    this.showTime("newest", window.wall_ms, "");
     this.field("observed").textContent = `${Math.round((100_000 * window.observed_s) / window.duration_ms)} %`;
     this.field("frames").textContent = String(window.frames_analysed);
     this.field("model").textContent = window.model_id;
@@ -145,9 +211,9 @@ class TrapCard {
 
   /** @param {string} name @param {number | null} ms @param {string} otherwise */
   showTime(name, ms, otherwise) {
-    const element = /** @type {HTMLTimeElement} */ (this.field(name));
-    element.textContent = ms === null ? otherwise : moment(ms, name === "time" ? seconds : clock);
-    element.dateTime = ms === null ? "" : new Date(ms).toISOString();
+    const time = /** @type {HTMLTimeElement} */ (this.field(name));
+    time.textContent = ms === null ? otherwise : moment(ms, name === "complete" ? clock : seconds);
+    time.dateTime = ms === null ? "" : new Date(ms).toISOString();
   }
 
   /** Fetches and draws the day after a short rest, once for a burst. */
@@ -160,7 +226,7 @@ class TrapCard {
 
   async draw() {
     const Plot = await this.library;
-    if (!Plot || !this.visible) return;
+    if (!this.visible) return;
     try {
       const answer = await fetch(`${this.path}/day`);
       if (!answer.ok) return; // the last curve stays; the next window or minute tries again
@@ -168,16 +234,39 @@ class TrapCard {
     } catch {
       return; // no connection: the page's header says so
     }
-    this.field("step").textContent = this.day.step_ms ? `steps of ${this.day.step_ms / 60_000} min` : "";
-    if (this.plot) this.plot.setData(steps(this.day), false);
-    else this.plot = new Plot(this.options(Plot), steps(this.day), this.field("curve"));
-    this.plot.setScale("x", { min: this.day.since_ms / 1000, max: Math.max(this.day.until_ms, this.day.since_ms + 60_000) / 1000 });
+    const series = seriesOf(drawnIn(this.day));
+    this.caption(this.day, series);
+    if (Plot) this.plotDay(Plot, this.day, series);
+  }
+
+  /** @param {Day} day @param {Map<string, string>} series */
+  caption(day, series) {
+    const names = [...series.keys()];
+    this.field("keys").replaceChildren(...names.map((name) => {
+      const key = element("span", SEXES.get(name) ?? name, series.get(name));
+      key.className = "key";
+      return key;
+    }));
+    this.field("step").textContent = day.step_ms ? `steps of ${day.step_ms / 60_000} min` : "";
+    this.field("totals").textContent = totalsText(day, names);
+  }
+
+  /** @param {any} Plot @param {Day} day @param {Map<string, string>} series */
+  plotDay(Plot, day, series) {
+    const names = [...series.keys()];
+    const drawn = JSON.stringify(names);
+    if (drawn !== this.drawn) this.plot?.destroy();
+    if (this.plot && drawn === this.drawn) this.plot.setData(steps(day, names), false);
+    else this.plot = new Plot(this.options(Plot, series), steps(day, names), this.field("curve"));
+    this.drawn = drawn;
+    this.plot.setScale("x", { min: day.since_ms / 1000, max: Math.max(day.until_ms, day.since_ms + 60_000) / 1000 });
   }
 
   /** Draws with the colours of the present theme. */
   repaint() {
     this.plot?.destroy();
     this.plot = null;
+    this.drawn = "";
     this.draw();
   }
 
@@ -185,12 +274,12 @@ class TrapCard {
     return { width: this.field("curve").clientWidth, height: CURVE_HEIGHT };
   }
 
-  /** @param {any} Plot @returns {object} */
-  options(Plot) {
+  /** @param {any} Plot @param {Map<string, string>} series @returns {object} */
+  options(Plot, series) {
     const paths = Plot.paths.stepped({ align: 1 });
     const axis = { stroke: colour("--soft"), font: "12px system-ui, sans-serif", ticks: { show: false } };
-    const series = (/** @type {string} */ label, /** @type {string} */ name) => ({
-      label, stroke: colour(name), width: 1.75, paths, points: { show: false }, spanGaps: false,
+    const line = (/** @type {[string, string]} */ [label, name]) => ({
+      label, stroke: colour(`--series-${name}`), width: 1.75, paths, points: { show: false }, spanGaps: false,
     });
     return {
       ...this.size(),
@@ -198,10 +287,10 @@ class TrapCard {
       cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
       scales: { x: { time: true }, y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number | null} */ max) => [0, Math.max(4, (max ?? 0) * 1.1)] } },
       axes: [
-        { ...axis, size: 28, grid: { show: false }, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((s) => clock.format(s * 1000)) },
+        { ...axis, size: 28, space: 80, grid: { show: false }, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((s) => clock.format(s * 1000)) },
         { ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], grid: { stroke: colour("--line"), width: 1 } },
       ],
-      series: [{}, series("Females", "--female"), series("Males", "--male")],
+      series: [{}, ...[...series].map(line)],
       hooks: { drawClear: [(/** @type {any} */ plot) => this.shadeGaps(plot)] },
     };
   }
