@@ -10,7 +10,6 @@ boards also chose the epoch and the threshold of the model (docs/first-count.md)
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -24,7 +23,8 @@ from typing import Any
 import numpy as np
 from trap_contract.dataset import read_labels
 from trap_deploy.children import Child, wait_until
-from trap_deploy.demo import BROKER_CONFIG, find_mosquitto, is_taken
+from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
+from trap_deploy.page_picture import take_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 BOARDS = ROOT.parent / "shared" / "data" / "trapboard" / "images" / "val"
@@ -79,11 +79,7 @@ def count_through_the_chain(model: Path, boards: Path, tile: int, expected: int,
 
 def children(folder: Path) -> tuple[Child, Child]:
     """Broker and collector with their files in `folder`."""
-    config = folder / "mosquitto.conf"
-    user = "user root\n" if os.geteuid() == 0 else ""
-    config.write_text(
-        f"{BROKER_CONFIG.read_text()}\nlistener {MQTT_PORT} 127.0.0.1\npersistence_location {folder}/\n{user}"
-    )
+    config = write_broker_config(folder, MQTT_PORT)
     server = [str(BIN / "trap-server"), "run", "--broker", f"mqtt://127.0.0.1:{MQTT_PORT}", "--port", str(HTTP_PORT)]
     database = ["--database", f"sqlite:///{folder / 'counts.db'}"]
     return (
@@ -104,12 +100,6 @@ def stored_windows() -> list[dict[str, Any]]:
     address = f"http://127.0.0.1:{HTTP_PORT}/api/v1/traps/default/{TRAP}/windows?limit=1000"
     with urllib.request.urlopen(address, timeout=10) as answer:
         return list(json.load(answer)["windows"])
-
-
-def take_picture(address: str, file: Path) -> None:
-    """A picture of a page, by Chromium."""
-    flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,900", "--timeout=6000"]
-    subprocess.run(["chromium", *flags, f"--screenshot={file.resolve()}", address], check=True, capture_output=True)
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trap_deploy.page_picture import take_picture
+
 DOCS = Path(__file__).resolve().parent
 HTTP_PORT, MQTT_PORT = 8767, 18832
 DEMO_SECONDS, LOOK_AFTER_LINES = 150, 60
@@ -19,12 +21,6 @@ def main() -> None:
             if number == LOOK_AFTER_LINES:
                 take_picture(f"http://127.0.0.1:{HTTP_PORT}/", DOCS / "dashboard.png")
     sys.exit(demo.returncode)
-
-
-def take_picture(address: str, file: Path) -> None:
-    """A picture of a page, by Chromium."""
-    flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,720", "--timeout=8000"]
-    subprocess.run(["chromium", *flags, f"--screenshot={file}", address], check=True, capture_output=True)
 
 
 if __name__ == "__main__":

@@ -92,13 +92,7 @@ def prepare_site(folder: Path, http_port: int, mqtt_port: int) -> Site:
     for port, variable in ((http_port, "DEMO_HTTP_PORT"), (mqtt_port, "DEMO_MQTT_PORT")):
         if is_taken(port):
             raise ConfigError(f"port {port} is in use: end what uses it, or `make demo {variable}={port + 1}`")
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "broker").mkdir(parents=True)
-    config = folder / "mosquitto.conf"
-    # The broker gives up root's rights when started as root; its own files stay with whoever started the demo.
-    user = f"user {os.environ.get('USER', 'root')}\n" if os.geteuid() == 0 else ""
-    own = f"\nlistener {mqtt_port} 127.0.0.1\npersistence_location {folder / 'broker'}/\n{user}"
-    config.write_text(BROKER_CONFIG.read_text() + own)
+    config = write_broker_config(_fresh(folder), mqtt_port)
     url, python = f"mqtt://127.0.0.1:{mqtt_port}", Path(sys.executable).parent
     agent = [str(python / "trap-agent"), "--model", str(MODEL), "--source", "rendered", "--broker", url]
     agent += ["--trap", TRAP, "--window", str(WINDOW_S), "--fps", "5", "--threads", "1"]
@@ -111,6 +105,16 @@ def prepare_site(folder: Path, http_port: int, mqtt_port: int) -> Site:
         Child("collector", [*server, "--database", _database(folder)], folder / "collector.log"),
         Child("trap", [*agent, "--state-dir", str(folder / "trap"), "--drain", str(DRAIN_S)], folder / "trap.log"),
     )
+
+
+def write_broker_config(folder: Path, port: int) -> Path:
+    """The demo's broker configuration, with its port and a place for its own files under `folder`."""
+    config, own = folder / "mosquitto.conf", folder / "broker"
+    own.mkdir()
+    # Started as root the broker would become another user, who may not write where we can.
+    user = "user root\n" if os.geteuid() == 0 else ""
+    config.write_text(f"{BROKER_CONFIG.read_text()}\nlistener {port} 127.0.0.1\npersistence_location {own}/\n{user}")
+    return config
 
 
 def start(site: Site) -> None:
@@ -188,6 +192,15 @@ def is_taken(port: int) -> bool:
 def main() -> None:
     """Entry point of `python -m trap_deploy.demo`."""
     run_command(app)
+
+
+def _fresh(folder: Path) -> Path:
+    """An empty folder, in place of what an earlier demo left there, and of nothing else."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "mosquitto.conf").exists():
+        raise ConfigError(f"{folder}: is not empty and holds no earlier demo: give another --folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _database(folder: Path) -> str:

@@ -104,3 +104,13 @@ def test_a_missing_broker_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.
 
     with pytest.raises(ConfigError, match="mosquitto is missing: install it with"):
         prepare_site(tmp_path / "demo", free_port(), free_port())
+
+
+def test_a_folder_that_holds_something_else_is_not_emptied(tmp_path: Path):
+    kept = tmp_path / "letters.txt"
+    kept.write_text("dear")
+    line = [*command(tmp_path, 1, free_port(), free_port())[:-1], str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "holds no earlier demo" in done.stderr
+    assert kept.read_text() == "dear"
