@@ -52,9 +52,12 @@ class Optimisation(_Strict):
 
 
 class Augmentation(_Strict):
-    """Ultralytics' own augmentation; trap pictures have no up, so turns and both flips are on."""
+    """Ultralytics' own augmentation; trap pictures have no up, so both flips are on.
 
-    degrees: float = 180.0
+    Turning by `degrees` takes the box of the turned box, which is looser than the insect and costs mAP50-95.
+    """
+
+    degrees: float = 0.0
     translate: float = 0.1
     scale: float = 0.3
     fliplr: float = 0.5
