@@ -8,7 +8,7 @@ from trap_deploy.page_picture import take_picture
 
 DOCS = Path(__file__).resolve().parent
 HTTP_PORT, MQTT_PORT = 8767, 18832
-DEMO_SECONDS, LOOK_AFTER_LINES = 150, 60
+DEMO_SECONDS, LOOK_AFTER_LINES = 75, 28
 
 
 def main() -> None:
