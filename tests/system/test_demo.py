@@ -47,7 +47,7 @@ def read_until(demo: subprocess.Popen[str], pattern: str, seen: list[str]) -> No
 
 def children_of(demo: subprocess.Popen[str]) -> dict[str, int]:
     """Process ids by role: broker, collector, trap."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(demo.pid)], capture_output=True, text=True)
+    listed = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(demo.pid)], capture_output=True, text=True)
     roles = {"mosquitto": "broker", "trap-server": "collector", "trap-agent": "trap"}
     found = {}
     for line in listed.stdout.splitlines():
