@@ -1,6 +1,5 @@
 """A real mosquitto for tests: on a free port, killable, restartable on the same port with its persisted sessions."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -9,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from trap_deploy.demo import find_mosquitto
 
 CONFIGURATION = """\
 listener {port} 127.0.0.1
@@ -31,14 +32,6 @@ def free_port() -> int:
         return port
 
 
-def mosquitto_path() -> str:
-    """Where mosquitto is; Debian puts it outside a user's PATH."""
-    path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-    if path is None:
-        raise FileNotFoundError("mosquitto is not installed: apt-get install mosquitto")
-    return path
-
-
 @dataclass(slots=True)
 class Broker:
     """One mosquitto; every restart finds the sessions and messages that the last one saved."""
@@ -59,7 +52,7 @@ class Broker:
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text(CONFIGURATION.format(port=self.port, folder=self.folder) + self.extra)
         with (self.folder / "mosquitto.log").open("ab") as log:
-            self.process = subprocess.Popen([mosquitto_path(), "-v", "-c", str(configuration)], stdout=log, stderr=log)
+            self.process = subprocess.Popen([find_mosquitto(), "-v", "-c", str(configuration)], stdout=log, stderr=log)
         self._await_listening()
 
     def _await_listening(self) -> None:
