@@ -4,12 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from trap_contract.dataset import DataSet, read_labels
 from trap_contract.errors import DataError
 from trap_contract.letterbox import letterbox
+from trap_contract.pictures import read_picture
 
 FEWEST = 32
 """Below this many pictures the ranges are a matter of luck."""
@@ -41,18 +41,11 @@ def choose_calibration(data: DataSet, count: int) -> list[Path]:
 
 def load_calibration(pictures: list[Path], width: int, height: int) -> Calibration:
     """The chosen pictures as the model will see them."""
-    canvases = [letterbox(_read(picture), width, height)[0][..., ::-1] for picture in pictures]
+    canvases = [letterbox(read_picture(picture), width, height)[0][..., ::-1] for picture in pictures]
     stacked = np.stack(canvases)
     digest = hashlib.sha256(np.ascontiguousarray(stacked).tobytes()).hexdigest()
     return Calibration(stacked.astype(np.float32) / np.float32(255), digest)
 
 
-def _read(picture: Path) -> NDArray[np.uint8]:
-    pixels = cv2.imread(str(picture))
-    if pixels is None:
-        raise DataError(f"{picture}: can't be read as a picture: mend or remove it")
-    return np.asarray(pixels, np.uint8)
-
-
 def _brightness(picture: Path) -> float:
-    return float(_read(picture).mean())
+    return float(read_picture(picture).mean())

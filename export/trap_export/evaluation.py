@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from trap_contract.dataset import DataSet, read_labels
@@ -17,6 +16,7 @@ from trap_contract.detections import Detections
 from trap_contract.detector import Detector
 from trap_contract.errors import DataError
 from trap_contract.manifest import ClassMetrics, Metrics
+from trap_contract.pictures import read_picture
 from trap_contract.suppression import iou_matrix, suppress
 
 IOUS = np.linspace(0.5, 0.95, 10)
@@ -40,10 +40,8 @@ def score_pictures(detector: Detector, data: DataSet, split: str) -> Iterator[Sc
         raise DataError(f"{data.file}: its classes {data.names} are not the bundle's: {detector.manifest.classes}")
     validating = detector.with_settings(VALIDATION)
     for picture in data.pictures(split):
-        pixels = cv2.imread(str(picture))
-        if pixels is None:
-            raise DataError(f"{picture}: can't be read as a picture: mend or remove it")
-        yield Scored(validating.detect(np.asarray(pixels, np.uint8)), _truth(picture, pixels.shape[1], pixels.shape[0]))
+        pixels = read_picture(picture)
+        yield Scored(validating.detect(pixels), _truth(picture, pixels.shape[1], pixels.shape[0]))
 
 
 def measure(scored: list[Scored], classes: tuple[str, ...], threshold: float, iou: float) -> Metrics:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from trap_contract.dataset import DataSet, Labels, check_stems, read_labels, write_description, write_labels
-from trap_contract.errors import DataError
+from trap_contract.pictures import read_picture
 from trap_contract.tiling import DEFAULT_OVERLAP, Tile, cut_tile, tile_grid
 
 VISIBLE = 0.4
@@ -42,14 +42,12 @@ def labels_in_tile(labels: Labels, tile: Tile, width: int, height: int) -> Label
 
 
 def _tile_picture(picture: Path, folder: Path, size: int, overlap: int) -> None:
-    pixels = cv2.imread(str(picture))
-    if pixels is None:
-        raise DataError(f"{picture}: can't be read as a picture: mend or remove it")
+    pixels = read_picture(picture)
     height, width = pixels.shape[:2]
     labels = read_labels(picture)
     for tile in tile_grid(width, height, size, overlap):
         target = folder / f"{picture.stem}_{tile.left:04d}_{tile.top:04d}.png"
-        cv2.imwrite(str(target), cut_tile(np.asarray(pixels, np.uint8), tile))
+        cv2.imwrite(str(target), cut_tile(pixels, tile))
         write_labels(target, labels_in_tile(labels, tile, width, height))
 
 

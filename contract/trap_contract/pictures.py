@@ -1,0 +1,20 @@
+"""Pictures of a data set, as pixels."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trap_contract.errors import DataError
+
+
+def read_picture(picture: Path) -> NDArray[np.uint8]:
+    """The pixels of a picture, (H, W, 3) BGR.
+
+    Raises DataError when it can't be read.
+    """
+    pixels = cv2.imread(str(picture))
+    if pixels is None:
+        raise DataError(f"{picture}: can't be read as a picture: mend or remove it")
+    return np.asarray(pixels, np.uint8)
