@@ -17,6 +17,8 @@ from trap_contract.errors import DataError
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 SPLITS = ("train", "val", "test")
+UNLABELLED = "unlabelled"
+"""A fourth place a YAML may name: pictures nobody has labelled, for a teacher to label; trainers ignore it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,13 @@ class Labels:
 
     classes: NDArray[np.int64]
     boxes: NDArray[np.float64]
+
+    @classmethod
+    def from_corners(cls, classes: NDArray[np.int64], corners: NDArray[np.float64], width: int, height: int) -> Self:
+        """Labels from corners x0, y0, x1, y1 in px of a picture of this size."""
+        low, high = corners[:, :2], corners[:, 2:]
+        boxes = np.concatenate([(low + high) / 2, high - low], axis=1) / np.array([width, height] * 2, np.float64)
+        return cls(classes, boxes)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -52,7 +61,7 @@ class DataSet:
         """
         content = _content(file)
         root = (file.parent / str(content.get("path") or ".")).resolve()
-        splits = {split: _places(file, root, content[split]) for split in SPLITS if content.get(split)}
+        splits = {split: _places(file, root, content[split]) for split in (*SPLITS, UNLABELLED) if content.get(split)}
         if not splits:
             raise DataError(f"{file}: names no split: add 'train:' and 'val:' with folders of pictures")
         return cls(file, _names(file, content.get("names")), splits)

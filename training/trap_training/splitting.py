@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from trap_contract.dataset import SPLITS, check_stems, label_file, write_description
-from trap_contract.errors import ConfigError
+from trap_contract.dataset import SPLITS, UNLABELLED, DataSet, check_stems, label_file, write_description
+from trap_contract.errors import ConfigError, DataError
 
 
 def assign_splits(
@@ -31,9 +31,28 @@ def assign_splits(
     return {split: sorted(found) for split, found in given.items() if found}
 
 
+def draw_subset(data: DataSet, train: int, val: int, group: str | None, seed: int) -> dict[str, list[Path]]:
+    """A small labelled part of a data set: its train pictures become train, val and unlabelled, its val is the test.
+
+    Whole groups are drawn until train and then val have at least so many pictures, so that what is trained on, chosen
+    by and tested on come from different traps. Raises DataError when the train pictures don't suffice.
+    """
+    members = _grouped(data.pictures("train"), group)
+    names = sorted(members, key=lambda name: _draw(seed, name))
+    drawn: dict[str, list[Path]] = {"train": [], "val": [], UNLABELLED: []}
+    for name in names:
+        wanting = [split for split, count in (("train", train), ("val", val)) if len(drawn[split]) < count]
+        drawn[[*wanting, UNLABELLED][0]] += members[name]
+    if len(drawn["val"]) < val or not drawn["train"]:
+        total = sum(map(len, drawn.values()))
+        raise DataError(f"{data.file}: {total} train pictures are too few for {train} to train and {val} to choose by")
+    return {**{split: sorted(found) for split, found in drawn.items() if found}, "test": data.pictures("val")}
+
+
 def write_splits(splits: dict[str, list[Path]], names: tuple[str, ...], out: Path) -> Iterator[Path]:
     """Copy pictures and labels to out/images/SPLIT and out/labels/SPLIT, yielding each; data.yaml comes last.
 
+    The labels of unlabelled pictures stay behind.
     Raises DataError, before anything is written, when two pictures of a split have the same name.
     """
     for pictures in splits.values():
@@ -41,7 +60,8 @@ def write_splits(splits: dict[str, list[Path]], names: tuple[str, ...], out: Pat
     for split, pictures in splits.items():
         for picture in pictures:
             target = out / "images" / split / picture.name
-            for source, place in ((picture, target), (label_file(picture), label_file(target))):
+            pairs = [(picture, target), (label_file(picture), label_file(target))]
+            for source, place in pairs[:1] if split == UNLABELLED else pairs:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 if source.exists():
                     shutil.copyfile(source, place)
