@@ -98,7 +98,9 @@ def _real(stored: Tensor, spec: OutputSpec) -> FloatArray:
 
 
 def _expected(bins: FloatArray, reg_max: int) -> FloatArray:
-    """DFL logits (N, 4 * reg_max) to distances left, top, right, bottom (N, 4) in cells."""
+    """DFL logits (N, 4 * reg_max) to distances left, top, right, bottom (N, 4) in cells; one bin is the distance."""
+    if reg_max == 1:
+        return bins
     logits = bins.reshape(len(bins), 4, reg_max)
     weights: FloatArray = np.exp(logits - logits.max(axis=2, keepdims=True))
     return np.asarray(weights @ np.arange(reg_max) / weights.sum(axis=2), np.float32)

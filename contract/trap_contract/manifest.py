@@ -42,7 +42,7 @@ class InputSpec(_Model):
 
 
 class OutputSpec(_Model):
-    """One output tensor: `box` DFL logits or `cls` class logits of one stride, or a whole `decoded` head."""
+    """One output tensor: `box` bins or `cls` class logits of one stride, or a whole `decoded` head."""
 
     name: str
     role: Literal["box", "cls", "decoded"]
@@ -53,7 +53,8 @@ class OutputSpec(_Model):
 class HeadSpec(_Model):
     """How the outputs become boxes.
 
-    `split`: per stride a box and a class tensor, raw. `decoded`: one tensor (1, 4 + classes, anchors) of centre boxes
+    `split`: per stride a box and a class tensor, raw; `reg_max` DFL logits a side, or, where it is 1, the distance
+    itself (YOLO26). `decoded`: one tensor (1, 4 + classes, anchors) of centre boxes
     and scores, in input px or relative to the input.
     """
 
@@ -108,6 +109,8 @@ class Provenance(_Model):
     dataset: str = ""
     dataset_digest: Digest | None = None
     calibration_digest: Digest | None = None
+    quantisation: str = ""
+    """How ranges were found, how finely weights are scaled, and what stays float."""
     teacher: str = ""
     recipe: dict[str, str | int | float | bool | None] = {}
     seed: int | None = None

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trap_contract.errors import DataError
+from trap_contract.errors import DataError, StoreError
 
 
 def read_picture(picture: Path) -> NDArray[np.uint8]:
@@ -18,3 +18,12 @@ def read_picture(picture: Path) -> NDArray[np.uint8]:
     if pixels is None:
         raise DataError(f"{picture}: can't be read as a picture: mend or remove it")
     return np.asarray(pixels, np.uint8)
+
+
+def write_picture(file: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) BGR pixels; the suffix names the format.
+
+    Raises StoreError when they can't be written.
+    """
+    if not cv2.imwrite(str(file), pixels):
+        raise StoreError(f"{file}: can't be written: is there room, and may this folder be written to?")

@@ -49,16 +49,16 @@ def arm(point: str) -> None:
 
 
 def _arm_trainer(point: str) -> None:
-    from ultralytics.engine.trainer import BaseTrainer
+    from trap_training.distillation import LessonTrainer
 
     name = {"student-epoch": "save_model", "student-evaluated": "final_eval"}[point]
-    ordinary = getattr(BaseTrainer, name)
+    ordinary = getattr(LessonTrainer, name)
 
-    def then_die(trainer: BaseTrainer) -> None:
+    def then_die(trainer: LessonTrainer) -> None:
         ordinary(trainer)
         die()
 
-    setattr(BaseTrainer, name, then_die)
+    setattr(LessonTrainer, name, then_die)
 
 
 if __name__ == "__main__":

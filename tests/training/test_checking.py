@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from trap_contract.dataset import DataSet
+from trap_scene import render_picture
 from trap_training.checking import Findings, check_dataset
 from trap_training.data_commands import app, main
 from typer.testing import CliRunner
@@ -32,6 +33,13 @@ def add(folder: Path, split: str, name: str, label: str, shade: int = 90) -> Pat
         place.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(picture), np.full((100, 100, 3), shade, np.uint8))
     text.write_text(label)
+    return picture
+
+
+def add_scene(folder: Path, split: str, name: str, *, seed: int = 1) -> Path:
+    """A rendered picture as it is (.png) or compressed (.jpg)."""
+    picture = add(folder, split, name, GOOD)
+    cv2.imwrite(str(picture), render_picture(np.random.default_rng(seed), 128, 128).pixels)
     return picture
 
 
@@ -105,6 +113,57 @@ def test_the_same_picture_twice_on_one_side_is_a_warning(folder: Path) -> None:
     assert [fault.is_error for fault in findings.faults] == [False]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_error"),
+    [
+        ("train", "val", True),
+        ("val", "test", True),
+        ("train", "train", False),
+        ("train", "unlabelled", False),
+        ("val", "unlabelled", True),
+        ("test", "unlabelled", True),
+    ],
+)
+def test_nearly_the_same_picture_is_an_error_where_it_spoils_a_score(
+    tmp_path: Path, one: str, other: str, is_error: bool
+) -> None:
+    add_scene(tmp_path, one, "a.png")
+    late = add_scene(tmp_path, other, "b.jpg")
+    places = "".join(f"{split}: images/{split}\n" for split in {one, other})
+    (tmp_path / "data.yaml").write_text(f"{places}names: [a]\n")
+    (fault,) = check(tmp_path).faults
+    assert (fault.file, fault.is_error) == (late.resolve(), is_error)
+    assert fault.what.startswith("nearly the same picture is ")
+    assert fault.what.endswith(f"a.png in split {one}")
+
+
+def test_of_several_pictures_nearly_the_same_the_one_on_the_other_side_is_named(folder: Path) -> None:
+    add_scene(folder, "train", "a.png")
+    add_scene(folder, "val", "b.jpg")
+    cv2.imwrite(str(add(folder, "val", "c.webp", GOOD)), cv2.imread(str(folder / "images" / "train" / "a.png")))
+    assert [f.what.split("/")[-1] for f in check(folder).faults] == ["a.png in split train"] * 2
+
+
+def test_labels_of_unlabelled_pictures_are_not_looked_at(folder: Path) -> None:
+    add_scene(folder, "unlabelled", "a.png")
+    (folder / "labels" / "unlabelled" / "a.txt").write_text("nonsense")
+    with (folder / "data.yaml").open("a") as description:
+        description.write("unlabelled: images/unlabelled\n")
+    findings = check(folder)
+    assert findings.faults == []
+    assert findings.pictures["unlabelled"] == 1
+    assert findings.boxes["unlabelled"] == {}
+
+
+def test_the_command_compares_a_folder_of_unlabelled_pictures(folder: Path) -> None:
+    add_scene(folder, "val", "a.png")
+    leak = add_scene(folder, "pool", "b.jpg")
+    code, found = command(str(folder), "--unlabelled", str(leak.parent), "--json")
+    assert code == 1
+    assert [fault["file"] for fault in found["faults"]] == [str(leak.resolve())]
+    assert found["pictures"]["unlabelled"] == 1
+
+
 def test_a_box_on_the_border_is_not_outside(folder: Path) -> None:
     add(folder, "train", "edge.png", "1 0.1 0.9 0.2 0.2\n")
     assert check(folder).faults == []
@@ -141,6 +200,7 @@ def test_a_folder_without_a_description_is_checked_with_names(folder: Path) -> N
         (["check", "evil.yaml"], "evil.yaml: has a 'download:' entry"),
         (["split", ".", "--names", "a", "--out", "out", "--ratios", "60/40"], "--ratios '60/40': give three numbers"),
         (["tile", ".", "--names", "a", "--out", "out", "--size", "64"], "tile size 64 px must be above the overlap"),
+        (["import", "gone", "--out", "out"], "gone: no such file or folder"),
         (["split", ".", "--names", "a", "--out", "."], "exists and is not an empty folder"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,

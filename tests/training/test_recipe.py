@@ -51,7 +51,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, text: str, place: str) -> None:
 
 def test_distillation_without_a_teacher_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"wrong at distillation: .*needs a teacher: add one, or remove distillation"):
-        Recipe.load(write(tmp_path, PLAIN + "distillation: {response: 1}\n"))
+        Recipe.load(write(tmp_path, PLAIN + "distillation: {}\n"))
 
 
 def test_a_teacher_may_come_after_its_distillation_in_the_file(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def write_recipe(folder: Path, data: Path, **changes: Any) -> Path:
         "imgsz": 64,
         "teacher": {"model": network, "epochs": 1},
         "student": {"model": network, "epochs": 2},
-        "distillation": {"response": 1.0, "feature": 6.0},
+        "distillation": {"terms": [{"term": "response"}, {"term": "native"}]},
         "optimisation": QUICK,
     }
     file = folder / "recipe.yaml"
@@ -120,7 +120,7 @@ def test_a_run_folder_holds_recipe_data_report_metrics_and_plots(finished_run: F
 def test_the_student_was_distilled_to_its_end_and_the_teacher_was_not(finished_run: FinishedRun) -> None:
     for row in results(finished_run.folder, "student"):
         assert float(row["train/response_loss"]) > 0
-        assert float(row["train/dis_loss"]) > 0
+        assert float(row["train/native_loss"]) > 0
         assert float(row["val/response_loss"]) == 0
     assert "train/response_loss" not in results(finished_run.folder, "teacher")[0]
 
@@ -142,7 +142,8 @@ def test_the_report_says_what_was_made_from_what(finished_run: FinishedRun) -> N
     report, data = finished_run.report, DataSet.load(finished_run.place / "data" / "data.yaml")
     assert report["dataset_digest"] == {split: data.digest(split) for split in ("train", "val")}
     assert report["classes"] == list(CLASSES)
-    assert report["recipe"]["distillation"] == {"response": 1.0, "feature": 6.0}
+    terms = report["recipe"]["distillation"]["terms"]
+    assert [(term["term"], term["weight"]) for term in terms] == [("response", 1.0), ("native", 6.0)]
     assert {"torch", "ultralytics"} <= set(report["tools"])
     assert set(report["parts"]) == {"teacher", "student"}
     for part in report["parts"].values():

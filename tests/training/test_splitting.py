@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from trap_contract.dataset import DataSet
+from trap_contract.dataset import UNLABELLED, DataSet, label_file
 from trap_contract.errors import ConfigError, DataError
-from trap_training.splitting import assign_splits, write_splits
+from trap_training.splitting import assign_splits, draw_subset, write_splits
 
 TRAP = r"^(trap\d+)_"
 pictures = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), min_size=1, max_size=60, unique=True).map(
@@ -100,3 +100,58 @@ def test_two_pictures_of_one_name_are_refused_before_anything_is_written(tmp_pat
     with pytest.raises(DataError, match=r"day2/a\.jpg: has the same name as day1/a\.png"):
         list(write_splits(splits, ("a",), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def traps(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """Six traps with five train pictures each, and two val pictures of a seventh."""
+    folder = tmp_path_factory.mktemp("traps")
+    names = {"train": [f"trap{trap}_{number}.png" for trap in range(6) for number in range(5)]}
+    for split, found in {**names, "val": ["trap9_0.png", "trap9_1.png"]}.items():
+        for name in found:
+            picture = folder / "images" / split / name
+            for file, content in ((picture, name), (label_file(picture), "0 0.5 0.5 0.1 0.1\n")):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(content)
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [a]\n")
+    return DataSet.load(folder / "data.yaml")
+
+
+def traps_of(pictures: list[Path]) -> set[str]:
+    return {picture.name.split("_")[0] for picture in pictures}
+
+
+@given(st.integers(1, 15), st.integers(1, 10), seeds)
+def test_a_subset_has_at_least_what_was_asked_by_whole_traps_and_val_becomes_test(
+    traps: DataSet, train: int, val: int, seed: int
+) -> None:
+    splits = draw_subset(traps, train, val, TRAP, seed)
+    assert train <= len(splits["train"]) < train + 5
+    assert val <= len(splits["val"]) < val + 5
+    assert splits.pop("test") == traps.pictures("val")
+    assert sorted(picture for side in splits.values() for picture in side) == traps.pictures("train")
+    assert sum(len(traps_of(side)) for side in splits.values()) == 6
+
+
+def test_another_seed_draws_another_subset(traps: DataSet) -> None:
+    drawn = [draw_subset(traps, 5, 5, TRAP, seed) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize(("train", "val"), [(26, 5), (5, 26), (31, 1)])
+def test_a_subset_of_more_than_there_is_is_refused(traps: DataSet, train: int, val: int) -> None:
+    with pytest.raises(DataError, match=f"30 train pictures are too few for {train} to train and {val} to choose by"):
+        draw_subset(traps, train, val, TRAP, 0)
+
+
+def test_the_labels_of_unlabelled_pictures_stay_behind(traps: DataSet, tmp_path: Path) -> None:
+    for _ in write_splits(draw_subset(traps, 5, 5, TRAP, 0), traps.names, tmp_path):
+        pass
+    again = DataSet.load(tmp_path / "data.yaml")
+    assert {split: len(again.pictures(split)) for split in again.splits} == {
+        "train": 5,
+        "val": 5,
+        "test": 2,
+        UNLABELLED: 20,
+    }
+    assert sorted(place.name for place in (tmp_path / "labels").iterdir()) == ["test", "train", "val"]

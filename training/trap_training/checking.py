@@ -1,15 +1,18 @@
-"""Look for what spoils training: broken labels, unreadable pictures, the same picture on two sides."""
+"""Look for what spoils training: broken labels, unreadable pictures, the same or nearly the same picture twice."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
-from trap_contract.dataset import DataSet, Labels, read_labels
+from numpy.typing import NDArray
+from trap_contract.dataset import UNLABELLED, DataSet, Labels, read_labels
 from trap_contract.errors import DataError
+from trap_contract.pictures import read_picture
+
+from trap_training.resemblance import Look, alike, look_at
 
 TINY_PX = 4.0
 _OUTSIDE = 1e-3
@@ -39,28 +42,65 @@ class Findings:
 
 
 def check_dataset(data: DataSet, findings: Findings) -> Iterator[Path]:
-    """Fill `findings`, yielding each picture done."""
-    seen: dict[bytes, list[tuple[str, Path]]] = defaultdict(list)
+    """Fill `findings`, yielding each picture done; the labels of unlabelled pictures are not looked at."""
+    seen: dict[bytes, _Seen] = {}
     for split in data.splits:
         pictures = data.pictures(split)
         findings.pictures[split], findings.boxes[split] = len(pictures), Counter()
         for picture in pictures:
-            seen[hashlib.sha256(picture.read_bytes()).digest()].append((split, picture))
-            findings.faults += _faults(data, picture, findings.boxes[split])
+            findings.faults += _faults(data, split, picture, seen, findings.boxes[split])
             yield picture
-    findings.faults += _duplicates(seen)
+    findings.faults += _near_duplicates([*seen.values()])
 
 
-def _faults(data: DataSet, picture: Path, boxes: Counter[str]) -> Iterator[Fault]:
-    pixels = cv2.imread(str(picture))
-    if pixels is None:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    split: str
+    picture: Path
+    look: Look
+
+
+def _faults(data: DataSet, split: str, picture: Path, seen: dict[bytes, _Seen], boxes: Counter[str]) -> Iterator[Fault]:
+    try:
+        pixels = read_picture(picture)
+    except DataError:
         yield Fault(picture, "can't be read as a picture")
         return
+    yield from _compared(seen, _Seen(split, picture, look_at(pixels)))
+    if split == UNLABELLED:
+        return
     try:
-        labels = read_labels(picture)
+        yield from _label_faults(data, picture, pixels, boxes)
     except DataError as error:
         yield Fault(picture, str(error))
-        return
+
+
+def _compared(seen: dict[bytes, _Seen], now: _Seen) -> Iterator[Fault]:
+    first = seen.setdefault(hashlib.sha256(now.picture.read_bytes()).digest(), now)
+    if first is not now:
+        yield _twice(first, now, "the same picture is")
+
+
+def _near_duplicates(seen: list[_Seen]) -> Iterator[Fault]:
+    """One fault for each picture that shows what an earlier one shows, of another split where there is one."""
+    for place, others in alike([one.look for one in seen]):
+        now = seen[place]
+        first = max((seen[other] for other in others), key=lambda one: _spoils(one.split, now.split))
+        yield _twice(first, now, "nearly the same picture is")
+
+
+def _twice(first: _Seen, now: _Seen, what: str) -> Fault:
+    where = f"{what} {first.picture} in split {first.split}"
+    return Fault(now.picture, where, is_error=_spoils(first.split, now.split))
+
+
+def _spoils(one: str, other: str) -> bool:
+    """Whether a picture in both places makes a score worth less; train and unlabelled are both learnt from."""
+    return one != other and {one, other} != {"train", UNLABELLED}
+
+
+def _label_faults(data: DataSet, picture: Path, pixels: NDArray[np.uint8], boxes: Counter[str]) -> Iterator[Fault]:
+    labels = read_labels(picture)
     known = labels.classes < len(data.names)
     if not known.all():
         yield Fault(picture, f"class {labels.classes.max()} is not among the {len(data.names)} names")
@@ -81,11 +121,3 @@ def _box_faults(picture: Path, labels: Labels, width: int, height: int) -> Itera
     rows = np.column_stack([labels.classes, labels.boxes])
     if len(np.unique(rows, axis=0)) < len(rows):
         yield Fault(picture, "a box is given twice")
-
-
-def _duplicates(seen: dict[bytes, list[tuple[str, Path]]]) -> Iterator[Fault]:
-    for places in seen.values():
-        split, first = places[0]
-        for other, picture in places[1:]:
-            where = f"the same picture is {first} in split {split}"
-            yield Fault(picture, where, is_error=other != split)

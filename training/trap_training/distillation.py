@@ -6,7 +6,7 @@ class in place, so only the loss is ours. The teacher answers live, or its answe
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.distill_model import DistillationModel
 from ultralytics.utils.torch_utils import unwrap_model
 
+from trap_training.shallow import ShallowMap, captured, shallow_maps
 from trap_training.taps import Positives, Taps, recording_assigner
 from trap_training.terms.term import Term
 from trap_training.views import StoredTeacher, ViewDataset, ViewStore
@@ -55,13 +56,17 @@ class DistilledModel(DistillationModel):  # type: ignore[misc]
     shares: tuple[float, ...]
     adapters: nn.ModuleList
     stored: StoredTeacher | None
+    shallow: tuple[ShallowMap, ...]
 
     def prepare(self, terms: tuple[Term, ...]) -> None:
         """Give a freshly wrapped pair its terms, and the adapters they need."""
         self.terms, self.stored = terms, None
         self.shares = tuple(1.0 for _ in terms)
-        channels = [tuple(self._channels(hooked)) for hooked in (self._student_feats, self._teacher_feats)]
-        self.adapters = nn.ModuleList(term.adapters(*channels) for term in terms)
+        self.shallow = shallow_maps(self.student_model) if any(term.from_within for term in terms) else ()
+        student, teacher = (self._channels(hooked) for hooked in (self._student_feats, self._teacher_feats))
+        shallow = tuple(found.channels for found in self.shallow)
+        pairs = [(shallow, student) if term.from_within else (student, teacher) for term in terms]
+        self.adapters = nn.ModuleList(term.adapters(*pair) for term, pair in zip(terms, pairs, strict=True))
         self.adapters.to(next(self.student_model.parameters()).device)
 
     def loss(self, batch: Batch, preds: Any = None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -73,8 +78,9 @@ class DistilledModel(DistillationModel):  # type: ignore[misc]
             losses, items = self.student_model.loss(batch, self.student_model(batch["img"]) if preds is None else preds)
             nothing = torch.zeros(len(self.loss_items), device=losses.device)
             return torch.cat([losses, nothing]), items | self._items(nothing)
-        student, losses, items, positives = task_loss(self.student_model, batch)
-        taught = self._taught(student, batch, positives)
+        with captured(self.student_model, self.shallow) as shallow:
+            student, losses, items, positives = task_loss(self.student_model, batch)
+        taught = self._taught(replace(student, shallow=tuple(shallow)), batch, positives)
         return torch.cat([losses, taught * len(batch["img"])]), items | self._items(taught.detach())
 
     @property
@@ -84,14 +90,16 @@ class DistilledModel(DistillationModel):  # type: ignore[misc]
 
     def _taught(self, student: Taps, batch: Batch, positives: Positives) -> Tensor:
         """The weighted loss of each term: (terms,)."""
-        return self._compared(student, self._teacher_taps(batch), positives)
+        is_asked = not all(term.from_within for term in self.terms)
+        return self._compared(student, self._teacher_taps(batch) if is_asked else student, positives)
 
     def _compared(self, student: Taps, teacher: Taps, positives: Positives) -> Tensor:
         losses = [torch.zeros(0, device=student.cls_logits.device)]
         for term, adapters, share in zip(self.terms, self.adapters, self.shares, strict=True):
             layers = self.projector if term.name == "native" else adapters
             strength = term.weight * share
-            loss = term.loss(student, teacher, positives, layers) if strength else student.cls_logits.sum() * 0
+            pair = (student.shallower, student.detached()) if term.from_within else (student, teacher)
+            loss = term.loss(*pair, positives, layers) if strength else student.cls_logits.sum() * 0
             losses.append(strength * loss.float().reshape(1))
         return torch.cat(losses)
 
@@ -104,8 +112,8 @@ class DistilledModel(DistillationModel):  # type: ignore[misc]
     def _items(self, losses: Tensor) -> dict[str, Tensor]:
         return dict(zip(self.loss_items, losses, strict=True))
 
-    def _channels(self, hooked: dict[int, Any]) -> list[int]:
-        return [hooked[level].shape[1] for level in range(len(self.feats_idx) - 1)]
+    def _channels(self, hooked: dict[int, Any]) -> tuple[int, ...]:
+        return tuple(hooked[level].shape[1] for level in range(len(self.feats_idx) - 1))
 
     def __getstate__(self) -> dict[str, Any]:
         """Stored answers stay out of copies and checkpoints: they are gigabytes on disk."""
@@ -172,6 +180,19 @@ class LessonTrainer(DetectionTrainer):  # type: ignore[misc]
         if mode != "train" or views is None:
             return dataset
         return ViewDataset(dataset, ViewStore.opened(views.folder, dataset, self.args, views.epochs, views.seed))
+
+    def save_model(self) -> Any:
+        """As Ultralytics does, but aside and then renamed: a checkpoint cut short could not be resumed from."""
+        places = self.last, self.best
+        self.last, self.best = (place.with_suffix(".part") for place in places)
+        try:
+            saved = super().save_model()
+        finally:
+            parts, (self.last, self.best) = (self.last, self.best), places
+        for part, place in zip(parts, places, strict=True):
+            if part.exists():
+                part.rename(place)
+        return saved
 
     def _build_train_pipeline(self) -> None:
         # The native wrapping has just happened; optimizer and EMA, built next, must see the upgraded model.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trap_contract.errors import DataError
+from trap_contract.errors import DataError, StoreError
 
 from trap_training.recipe import Augmentation, Optimisation
 
@@ -49,11 +49,21 @@ class Part:
     def train(self) -> Path:
         """The best weights, trained from where the folder stands.
 
-        Raises DataError when the last checkpoint is damaged.
+        Raises DataError when the last checkpoint is damaged, StoreError when the disk is full or read-only.
         """
         if (self.folder / "finished").exists():
             return self.best
         last = self.folder / "weights" / "last.pt"
+        try:
+            self._go_on(last)
+        except OSError as error:
+            raise StoreError(
+                f"{self.folder}: can't be written ({error.strerror}): mend it and run the same command, which resumes"
+            ) from error
+        (self.folder / "finished").write_text(f"{_seconds(self.folder / 'results.csv'):.1f}\n")
+        return self.best
+
+    def _go_on(self, last: Path) -> None:
         if last.exists() and epochs_done(last) in {0, self.epochs}:
             _close(self.folder)  # it was stopped after its last epoch, where Ultralytics refuses to resume
         elif last.exists():
@@ -61,8 +71,6 @@ class Part:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)  # plots of an epoch that was never finished
             self._fit(self.model, self._arguments())
-        (self.folder / "finished").write_text(f"{_seconds(self.folder / 'results.csv'):.1f}\n")
-        return self.best
 
     def _fit(self, model: str, arguments: dict[str, Any]) -> None:
         from ultralytics import YOLO

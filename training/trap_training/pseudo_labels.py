@@ -13,8 +13,8 @@ import numpy as np
 from trap_contract.dataset import DataSet, Labels, check_stems, write_description, write_labels
 from trap_contract.errors import ConfigError, DataError
 
+from trap_training.network_checks import check_network
 from trap_training.recipe import Network
-from trap_training.running import check_network
 
 _BATCH = 16
 _IOU = 0.6

@@ -51,10 +51,10 @@ class Distillation(Strict):
 
     offline: a trained teacher. average: the student's own moving average. born_again: each generation by the one
     before. co_distillation: student and teacher network in turn, each by the other's last round. mutual: both at once,
-    on the same batches.
+    on the same batches. within: nobody; deep layers teach shallow ones.
     """
 
-    scheme: Literal["offline", "average", "born_again", "co_distillation", "mutual"] = "offline"
+    scheme: Literal["offline", "average", "born_again", "co_distillation", "mutual", "within"] = "offline"
     rounds: Annotated[int, Field(ge=1)] = 1
     terms: Annotated[tuple[AnyTerm, ...], Field(min_length=1)] = DEFAULT_TERMS
 
@@ -65,12 +65,14 @@ class Distillation(Strict):
             raise ValueError(f"a term is given twice: {', '.join(names)}")
         if self.rounds > 1 and self.scheme not in {"born_again", "co_distillation"}:
             raise ValueError(f"scheme {self.scheme} has one round: only born_again and co_distillation have several")
+        if self.scheme == "within" and not all(term.from_within for term in self.terms):
+            raise ValueError("scheme within has no teacher: its only term is deep_to_shallow")
         return self
 
     @property
     def needs_teacher(self) -> bool:
         """Whether a second network takes part."""
-        return self.scheme not in {"average", "born_again"}
+        return self.scheme not in {"average", "born_again", "within"}
 
 
 class Optimisation(Strict):

@@ -5,10 +5,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from trap_contract.dataset import Labels, write_description, write_labels
-from trap_contract.errors import StoreError
+from trap_contract.pictures import write_picture
 from trap_scene import CLASSES, Picture, render_picture
 
 
@@ -29,9 +28,7 @@ def labels_of(picture: Picture) -> Labels:
     """The truth of a rendered picture as YOLO labels."""
     height, width = picture.pixels.shape[:2]
     corners = np.array([insect.box for insect in picture.truth], np.float64).reshape(-1, 4)
-    low, high = corners[:, :2], corners[:, 2:]
-    boxes = np.concatenate([(low + high) / 2, high - low], axis=1) / np.array([width, height] * 2)
-    return Labels(np.array([insect.label for insect in picture.truth], np.int64), boxes)
+    return Labels.from_corners(np.array([insect.label for insect in picture.truth], np.int64), corners, width, height)
 
 
 def _render_one(out: Path, size: int, seed: int, task: tuple[str, int]) -> Path:
@@ -39,8 +36,7 @@ def _render_one(out: Path, size: int, seed: int, task: tuple[str, int]) -> Path:
     rng = np.random.default_rng([seed, _split_key(split), number])
     picture = render_picture(rng, size, size)
     file = out / "images" / split / f"{number:06d}.png"
-    if not cv2.imwrite(str(file), picture.pixels):
-        raise StoreError(f"{file}: can't be written: is the disk full?")
+    write_picture(file, picture.pixels)
     write_labels(file, labels_of(picture))
     return file
 

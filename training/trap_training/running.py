@@ -1,25 +1,25 @@
 """Carry out a recipe in a run folder: teacher, then student; finished parts are kept, a broken one is resumed."""
 
-import hashlib
+import contextlib
+import fcntl
 import json
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from trap_contract.dataset import DataSet
-from trap_contract.errors import ConfigError, DataError
+from trap_contract.errors import ConfigError
 from trap_contract.quiet import quiet_ultralytics
 
+from trap_training.network_checks import check_networks
 from trap_training.part import Part, Setting, use_threads
 from trap_training.recipe import Distillation, Network, Recipe
-
-if TYPE_CHECKING:
-    from trap_training.distillation import Lesson, Views
 
 TOOLS = ("torch", "torchvision", "ultralytics", "numpy", "opencv-python-headless")
 
@@ -46,10 +46,10 @@ class Run:
         use_threads(self.threads)
         networks = [network for network in (self.recipe.teacher, self.recipe.student) if network is not None]
         check_networks(networks, self.recipe.distillation, data, self.recipe.imgsz, self.device, online=self.online)
-        claim(self.folder, self.recipe.model_dump_json(indent=1))
-        write_data_file(self._data_file, data)
-        if not (self.folder / "report.json").exists():
-            self._report(data, self._parts(data))
+        with claimed(self.folder, self.recipe.model_dump_json(indent=1)):
+            write_data_file(self._data_file, data)
+            if not (self.folder / "report.json").exists():
+                self._report(data, self._parts(data))
         return self.folder / "report.json"
 
     @property
@@ -101,6 +101,8 @@ class Run:
         teaching = self.recipe.distillation
         is_mutual = teaching is not None and teaching.scheme == "mutual"
         network = self.recipe.teacher if is_mutual else self.recipe.student
+        from trap_training.lessons import write_start  # imports Ultralytics, which must be quiet by now
+
         return write_start(
             network or self.recipe.student, DataSet.load(self.recipe.data), self.folder, self.recipe.seed
         )
@@ -117,6 +119,8 @@ class Run:
             return Path(network.model)
         recipe = self.recipe
         setting = Setting(self._data_file, recipe.imgsz, recipe.optimisation, recipe.augmentation, self.device)
+        from trap_training.lessons import lesson_of, stored_views
+
         views = stored_views(self.folder / "views", data, setting, network.epochs) if recipe.stored_views else None
         lesson = lesson_of(teaching, views, teacher)
         taught_by = None if teaching is None else teacher
@@ -139,119 +143,29 @@ class Run:
             shutil.copyfile(curves, self.folder / f"{curves.parent.name}.png")
 
 
-def claim(folder: Path, plan: str) -> None:
-    """Write what a folder is made by; a folder made by another plan is refused."""
+@contextlib.contextmanager
+def claimed(folder: Path, plan: str) -> Iterator[None]:
+    """Hold a run's folder, which says what it is made by.
+
+    Raises ConfigError when it was made by another plan, or another process is at work in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "recipe.json"
     if file.exists() and file.read_text() != plan:
         raise ConfigError(f"{folder}: holds a run of another recipe: give another --runs or remove it")
-    file.write_text(plan)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"{folder}: another trap-train is at work here: wait for it, or stop it") from error
+        file.write_text(plan)
+        yield
 
 
 def write_data_file(file: Path, data: DataSet, **splits: list[str]) -> None:
     """A data set's YAML with absolute places, for Ultralytics; `splits` replaces some of them."""
     places = {split: [str(place) for place in found] for split, found in data.splits.items()}
     file.write_text(yaml.safe_dump({**places, **splits, "names": dict(enumerate(data.names))}, sort_keys=False))
-
-
-def stored_views(folder: Path, data: DataSet, setting: Setting, epochs: int, seed: int = 0) -> "Views":
-    """Where the views of a training of so many epochs lie: equal data and augmentation share them."""
-    from trap_training.distillation import Views
-
-    made_of = [data.digest("train"), setting.imgsz, setting.augmentation.model_dump_json(), epochs, seed]
-    return Views(folder / hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16], epochs, seed)
-
-
-def lesson_of(teaching: Distillation | None, views: "Views | None", teacher: Path | None) -> "Lesson":
-    """What a trainer is to do; stored answers are named by the teacher's weights."""
-    from trap_training.distillation import Lesson
-
-    if teaching is None:
-        return Lesson(views=views)
-    answers = None
-    if views is not None and teacher is not None and teaching.scheme not in {"average", "mutual"}:
-        answers = views.folder / f"answers_{hashlib.sha256(teacher.read_bytes()).hexdigest()[:16]}"
-    scheme = teaching.scheme
-    return Lesson(teaching.terms, views, answers, follows_student=scheme == "average", is_mutual=scheme == "mutual")
-
-
-def write_start(network: Network, data: DataSet, folder: Path, seed: int) -> Path:
-    """A checkpoint of an untrained network that knows the data's classes."""
-    import torch
-    from ultralytics.nn.tasks import DetectionModel
-    from ultralytics.utils import DEFAULT_CFG
-
-    file = folder / "start.pt"
-    if not file.exists():
-        torch.manual_seed(seed)
-        model = _loaded(network.model).model
-        if model.yaml.get("nc") != len(data.names):
-            fresh = DetectionModel(model.yaml, nc=len(data.names), verbose=False)
-            fresh.load(model, verbose=False)
-            model = fresh
-        model.names, model.args = dict(enumerate(data.names)), vars(DEFAULT_CFG)
-        part = file.with_suffix(".part")
-        torch.save({"model": model, "train_args": {}}, part)
-        part.rename(file)
-    return file
-
-
-def check_networks(
-    networks: list[Network],
-    teaching: Distillation | None,
-    data: DataSet,
-    imgsz: int,
-    device: str,
-    *,
-    online: bool,
-) -> None:
-    """Refuse, before anything is trained, networks and terms that don't fit the data, each other or the device.
-
-    Raises ConfigError or DataError.
-    """
-    for network in networks:
-        is_missing = network.model.endswith(".pt") and not Path(network.model).exists()
-        if is_missing and not online:
-            raise ConfigError(f"{network.model}: no such checkpoint: give a path that exists, or --online")
-        if not is_missing:
-            check_network(network, data, imgsz)
-    if teaching is None:
-        return
-    student = _loaded(networks[-1].model).model.model[-1]
-    for term in teaching.terms:
-        if fault := term.fault(len(data.names), student.reg_max):
-            raise ConfigError(f"term {term.name}: {fault}")
-        if "," in device and term.learns and term.name != "native":
-            raise ConfigError(f"term {term.name}: its adapters can't be trained on several GPUs: use one, or drop it")
-        if teaching.scheme == "mutual" and term.learns:
-            raise ConfigError(f"term {term.name}: its adapters lead one way, and mutual learning goes both: drop it")
-
-
-def check_network(network: Network, data: DataSet, imgsz: int) -> None:
-    """Refuse what Ultralytics can't build, and a teacher as it is that was trained for something else.
-
-    Raises DataError when such a teacher's classes are not the data's, in order (distillation would accept it silently
-    and teach one class as another), or when it never saw pictures of this size. A checkpoint that is trained further
-    may have any classes: its head is made anew.
-    """
-    model = _loaded(network.model)
-    if network.epochs > 0:
-        return
-    names = tuple(model.names.values())
-    if names != data.names:
-        raise DataError(f"{network.model}: its classes {names} are not those of {data.file}, in order: {data.names}")
-    seen = ((model.ckpt or {}).get("train_args") or {}).get("imgsz", imgsz)
-    if seen != imgsz:
-        raise DataError(f"{network.model}: was trained at {seen} px, not {imgsz}: set imgsz, or train it at that size")
-
-
-def _loaded(model: str) -> Any:
-    from ultralytics import YOLO
-
-    try:
-        return YOLO(model, task="detect")
-    except Exception as error:  # unpickling a damaged file can raise anything
-        raise DataError(f"{model}: not a network that Ultralytics can read: {error}") from error
 
 
 def measured(weights: Path, folder: Path, data_file: Path, names: tuple[str, ...], imgsz: int) -> dict[str, Any]:

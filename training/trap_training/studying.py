@@ -4,19 +4,21 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 from trap_contract.dataset import DataSet
-from trap_contract.errors import DataError
+from trap_contract.errors import ConfigError, DataError, StoreError
 from trap_contract.quiet import quiet_ultralytics
 
+from trap_training.network_checks import bytes_of_views, check_networks, load_network
 from trap_training.part import Part, Setting, use_threads
 from trap_training.pseudo_labels import Labelling, balance
 from trap_training.recipe import Network
-from trap_training.running import check_networks, claim, lesson_of, stored_views, write_data_file
+from trap_training.running import claimed, write_data_file
 from trap_training.scoring import Scores, score
 from trap_training.study import TEACHER, Arm, PseudoLabels, Study
 
@@ -50,14 +52,21 @@ class Trial:
         """
         data = DataSet.load(self.study.data)
         self._check(data)
-        claim(self.folder, self.study.model_dump_json(indent=1))
-        write_data_file(self._data_file("labelled"), data)
-        done = [self._teacher(data)]
+        if only_finished:
+            return list(self._trained(data, only_finished=True))
+        with claimed(self.folder, self.study.model_dump_json(indent=1)):
+            write_data_file(self._data_file("labelled"), data)
+            return list(self._trained(data, only_finished=False))
+
+    def _trained(self, data: DataSet, *, only_finished: bool) -> Iterator[Trained]:
+        if only_finished and self.study.teacher.epochs and not (self.folder / TEACHER / "finished").exists():
+            raise ConfigError(f"{self.folder}: its teacher is not trained yet: there is nothing to report")
+        teacher = self._teacher(data)
+        yield teacher
         for seed in self.study.seeds:
             for name in self.study.arms:
                 if not only_finished or (self._place(name, seed) / "finished").exists():
-                    done.append(self._train(name, seed, data, done[0].part))
-        return done
+                    yield self._train(name, seed, data, teacher.part)
 
     def _check(self, data: DataSet) -> None:
         """Everything that can be wrong is found before hours are spent."""
@@ -74,6 +83,25 @@ class Trial:
             check_networks(networks, teaching, data, study.imgsz, self.device, online=self.online)
             if arm.pseudo_labels is not None:
                 data.pictures(arm.pseudo_labels.pictures)
+        self._check_room(data)
+
+    def _check_room(self, data: DataSet) -> None:
+        """Stored views are the largest thing a study writes."""
+        pictures = len(data.pictures("train"))
+        network = load_network(self.study.teacher.model)
+        needed = 0
+        for arm in self.study.arms.values():
+            if arm.stored_views and not (self.folder / "views").exists():
+                count = arm.epochs * pictures * (1 if arm.pseudo_labels is None else 2)
+                terms = arm.distillation.terms if arm.distillation else None
+                needed += bytes_of_views(count, self.study.imgsz, network, terms, len(data.names))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise StoreError(
+                f"{self.folder}: the study's stored views need {needed / 1e9:.1f} GB and {free / 1e9:.1f} are free: "
+                "free some, give another --runs, or set stored_views: false"
+            )
 
     def _teacher(self, data: DataSet) -> Trained:
         network = self.study.teacher
@@ -84,6 +112,8 @@ class Trial:
         return self._scored(TEACHER, part, network.epochs * len(data.pictures("train")), 0)
 
     def _train(self, name: str, seed: int, data: DataSet, teacher: Part) -> Trained:
+        from trap_training.lessons import lesson_of, stored_views  # imports Ultralytics, which must be quiet by now
+
         arm = self.study.arms[name]
         content = "labelled" if arm.pseudo_labels is None else self._pseudo_labelled(arm.pseudo_labels, data, teacher)
         setting = self._setting(content, arm.lr0)

@@ -1,6 +1,6 @@
 """What a YOLO head says, in one form for every family: the tensors that distillation compares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from torch import Tensor, nn
@@ -12,11 +12,13 @@ class Taps:
 
     cls_logits: (B, classes, A). box_logits: (B, 4, bins, A), the logits of the distance distribution of each side; one
     bin where a head (YOLO26) has plain distances. maps: the neck's maps (B, channels, height, width), finest first.
+    shallow: where they were captured, the backbone's last maps of the same sizes.
     """
 
     cls_logits: Tensor
     box_logits: Tensor
     maps: tuple[Tensor, ...]
+    shallow: tuple[Tensor, ...] = ()
 
     @classmethod
     def of(cls, output: Any) -> Self:
@@ -31,6 +33,11 @@ class Taps:
         """The same numbers, through which nothing is learnt."""
         maps = tuple(tap.detach() for tap in self.maps)
         return type(self)(self.cls_logits.detach(), self.box_logits.detach(), maps)
+
+    @property
+    def shallower(self) -> Self:
+        """The same with the backbone's maps in place of the neck's."""
+        return replace(self, maps=self.shallow)
 
     @property
     def scores(self) -> Tensor:

@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from trap_contract.dataset import DataSet, Labels, check_stems, read_labels, write_description, write_labels
-from trap_contract.pictures import read_picture
+from trap_contract.pictures import read_picture, write_picture
 from trap_contract.tiling import DEFAULT_OVERLAP, Tile, cut_tile, tile_grid
 
 VISIBLE = 0.4
-"""A box cut by a tile keeps its label when at least this part of its area is inside."""
+"""A box cut by the frame keeps its label when at least this part of its area is inside."""
 
 
 def tile_dataset(data: DataSet, out: Path, size: int, overlap: int = DEFAULT_OVERLAP) -> Iterator[Path]:
@@ -33,12 +32,14 @@ def tile_dataset(data: DataSet, out: Path, size: int, overlap: int = DEFAULT_OVE
 def labels_in_tile(labels: Labels, tile: Tile, width: int, height: int) -> Labels:
     """The labels of a (height, width) picture as a tile sees them; boxes mostly outside are left out."""
     corners = labels.corners(width, height) - np.array([tile.left, tile.top] * 2)
-    sides = np.array([min(tile.size, width - tile.left), min(tile.size, height - tile.top)] * 2, np.float64)
-    inside = corners.clip(0, sides)
+    return visible_labels(labels.classes, corners, min(tile.size, width - tile.left), min(tile.size, height - tile.top))
+
+
+def visible_labels(classes: NDArray[np.int64], corners: NDArray[np.float64], width: int, height: int) -> Labels:
+    """The labels of boxes, in px and perhaps beyond the frame, that a (height, width) picture still shows."""
+    inside = corners.clip(0, np.array([width, height] * 2))
     kept = _areas(inside) >= VISIBLE * _areas(corners)
-    low, high = inside[kept, :2], inside[kept, 2:]
-    boxes = np.concatenate([(low + high) / 2, high - low], axis=1) / sides
-    return Labels(labels.classes[kept], boxes)
+    return Labels.from_corners(classes[kept], inside[kept], width, height)
 
 
 def _tile_picture(picture: Path, folder: Path, size: int, overlap: int) -> None:
@@ -47,7 +48,7 @@ def _tile_picture(picture: Path, folder: Path, size: int, overlap: int) -> None:
     labels = read_labels(picture)
     for tile in tile_grid(width, height, size, overlap):
         target = folder / f"{picture.stem}_{tile.left:04d}_{tile.top:04d}.png"
-        cv2.imwrite(str(target), cut_tile(pixels, tile))
+        write_picture(target, cut_tile(pixels, tile))
         write_labels(target, labels_in_tile(labels, tile, width, height))
 
 

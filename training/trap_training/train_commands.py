@@ -1,10 +1,12 @@
 """trap-train: carry out recipes and studies, let a teacher label pictures."""
 
 import json
+import math
 import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -12,7 +14,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from trap_contract.command import run_command
-from trap_contract.errors import ConfigError
+from trap_contract.quiet import quiet_ultralytics
+
+from trap_training.places import new_folder
 
 app = typer.Typer(help="Train teachers and distil students.", no_args_is_help=True, add_completion=False)
 
@@ -90,9 +94,9 @@ def label(
     """Let a teacher label pictures, as a data set to train on; prints what was kept of each class."""
     from trap_training.pseudo_labels import Labelling, balance
 
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out}: exists and is not an empty folder: give another --out, or remove it")
-    with redirect_stdout(sys.stderr):
+    new_folder(out)
+    with redirect_stdout(sys.stderr), TemporaryDirectory() as scratch:
+        quiet_ultralytics(Path(scratch))
         labelling = Labelling.of_place(teacher, data, place, imgsz, confidence)
         kept = list(track(labelling.write(out), "labelling", len(labelling.pictures), console=Console(stderr=True)))
     rows = balance(kept, labelling.names)
@@ -103,6 +107,34 @@ def label(
     for row in rows:
         table.add_row(*map(str, row.values()))
     Console().print(table)
+
+
+@app.command()
+def invert(
+    teacher: Annotated[Path, typer.Argument(help="Trained checkpoint (.pt).")],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; must be new or empty.")],
+    like: Annotated[Path | None, typer.Option(help="data.yaml whose labels say what is usual.")] = None,
+    boards: Annotated[Path | None, typer.Option(help="Folder of empty boards to begin with; else noise.")] = None,
+    pictures: Annotated[int, typer.Option(help="How many.", min=1)] = 64,
+    steps: Annotated[int, typer.Option(help="Steps of each batch of 16.", min=1)] = 500,
+    imgsz: Annotated[int, typer.Option(help="Side of the pictures, px.", min=32)] = 224,
+    seed: Annotated[int, typer.Option(help="Same seed, same pictures.", min=0)] = 0,
+    device: Device = "cpu",
+) -> None:
+    """Make pictures out of a teacher alone, as a data set to train on. Experimental."""
+    from trap_training.inversion import Inversion, invert, usual_kinds
+
+    new_folder(out)
+    with redirect_stdout(sys.stderr), TemporaryDirectory() as scratch:
+        quiet_ultralytics(Path(scratch))
+        starts = tuple(sorted(boards.iterdir())) if boards else ()
+        kinds = usual_kinds(teacher, like)
+        wanted = Inversion(teacher, kinds, imgsz, pictures, steps, seed, starts, device=device)
+        total = math.ceil(pictures / 16) * steps
+        for _ in track(invert(wanted, out), "inverting", total, console=Console(stderr=True)):
+            pass
+    Console().print(f"{out}: data.yaml, pictures, labels and inversion.json", soft_wrap=True)
 
 
 def main() -> None:

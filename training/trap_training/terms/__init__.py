@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from trap_training.terms.feature import ChannelWise, Hint, Native, Pearson
+from trap_training.terms.feature import ChannelWise, DeepToShallow, Hint, Native, Pearson
 from trap_training.terms.localisation import Boxes, Localisation
 from trap_training.terms.relation import BatchRelation, PositionRelation
 from trap_training.terms.response import Response, Softened
@@ -32,6 +32,7 @@ AnyTerm = Annotated[
     | Hint
     | ChannelWise
     | Pearson
+    | DeepToShallow
     | Native
     | BatchRelation
     | PositionRelation,

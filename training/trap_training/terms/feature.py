@@ -31,14 +31,27 @@ class ChannelWise(AdaptedMapTerm):
         return softmax_divergence(student.flatten(2), teacher.flatten(2), self.temperature, dim=2).mean()
 
 
-class Pearson(AdaptedMapTerm):
+class _Correlation(AdaptedMapTerm):
     """One minus the correlation of each channel (PKD, arXiv 2207.02039, eq. 5)."""
-
-    term: Literal["pkd"] = "pkd"
 
     def map_loss(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Half the squared error of maps standardised a channel over pictures and positions."""
         return functional.mse_loss(_standardised(student), _standardised(teacher.detach())) / 2
+
+
+class Pearson(_Correlation):
+    """The teacher's neck teaches the student's, by correlation."""
+
+    term: Literal["pkd"] = "pkd"
+
+
+class DeepToShallow(_Correlation):
+    """The neck's maps teach the backbone's of the same size (be your own teacher, arXiv 1905.08094), by correlation."""
+
+    from_within: ClassVar[bool] = True
+    uses_maps: ClassVar[bool] = False
+
+    term: Literal["deep_to_shallow"] = "deep_to_shallow"
 
 
 class Native(MapTerm):

@@ -48,6 +48,9 @@ class Term(BaseModel):
     learns: ClassVar[bool] = False
     """Whether the term has layers of its own to train, which bring the student's maps to the teacher's."""
 
+    from_within: ClassVar[bool] = False
+    """Whether the student's own deep maps teach its shallow ones, so that no teacher is asked."""
+
     @property
     def name(self) -> str:
         """The term's name in recipes, logs and reports."""
