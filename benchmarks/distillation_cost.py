@@ -1,11 +1,11 @@
 """What a distilled training step costs beside a plain one: YOLOv8s teaches YOLOv8n, on rendered pictures, on the CPU.
 
-The ways are plain training, our terms with a live teacher, our terms with the teacher's answers stored, and Ultralytics'
-own distillation with a live teacher. A step is everything an epoch repeats: fetch a batch, forward, losses, backward,
-optimizer. Steps of all ways are interleaved in one process, so what else the machine does falls on all of them alike.
+The ways are plain training, our terms with a live teacher, our terms with the teacher's answers stored, and
+Ultralytics' own term with a live teacher. A step is everything an epoch repeats: fetch a batch, forward, losses,
+backward, optimizer. Steps of all ways are interleaved in one process, so that other work falls on all of them alike.
 
-What it shows: the ratio of epoch times, since an epoch is so many steps. What it does not show: a GPU, where the teacher
-is cheaper beside the fetching of pictures; the one-off cost of storing the answers, which is printed apart.
+What it shows: the ratio of epoch times, since an epoch is so many steps. What it does not show: a GPU, where the
+teacher is cheaper beside the fetching of pictures; the one-off cost of storing answers, which is printed apart.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from typing import Any
 from trap_contract.dataset import DataSet
 from trap_contract.quiet import quiet_ultralytics
 from trap_training.distillation import Lesson, LessonTrainer, lesson_trainer
+from trap_training.lessons import stored_views, write_start
 from trap_training.part import Setting, use_threads
+from trap_training.pictures.rendering import render_dataset
 from trap_training.recipe import DEFAULT_TERMS, Augmentation, Network, Optimisation
-from trap_training.rendering import render_dataset
-from trap_training.running import stored_views, write_start
 from trap_training.terms.feature import Native
 
 WAYS = ("plain", "live", "stored", "native")

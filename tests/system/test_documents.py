@@ -3,13 +3,15 @@
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 import typer
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "models/README.md", "docs/first-count.md"]
+DOCUMENTS = ["README.md", "models/README.md", "docs/first-count.md", "docs/distillation.md"]
 
 
 def applications() -> dict[str, typer.Typer]:
@@ -45,6 +47,25 @@ def parse(command: click.Command, arguments: list[str], name: str) -> None:
 def test_a_documented_command_has_only_flags_that_exist(line: str):
     program, *arguments = shlex.split(line)
     parse(typer.main.get_command(applications()[program]), arguments, program)
+
+
+def test_the_recipe_in_the_distillation_document_is_one():
+    from trap_training.recipe import Recipe
+
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "distillation.md").read_text(), re.DOTALL)
+    recipe = Recipe.model_validate(yaml.safe_load(text))
+    assert recipe.distillation is not None
+    assert [term.name for term in recipe.distillation.terms] == ["response", "localisation", "pkd"]
+
+
+def test_the_distillation_document_names_every_term_and_scheme():
+    from trap_training.recipe import Distillation
+    from trap_training.terms import AnyTerm
+
+    text = (ROOT / "docs" / "distillation.md").read_text()
+    terms = [term.model_fields["term"].default for term in get_args(get_args(AnyTerm)[0])]
+    schemes = get_args(Distillation.model_fields["scheme"].annotation)
+    assert [name for name in (*terms, *schemes) if f"`{name}`" not in text and f"`scheme: {name}`" not in text] == []
 
 
 def test_every_make_target_in_the_readme_exists():

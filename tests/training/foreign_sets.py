@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from trap_contract.dataset import DataSet, read_labels
 from trap_contract.errors import DataError
-from trap_training.importing import Format, Summary, read_foreign, write_imported
+from trap_training.pictures.importing import Format, Summary, read_foreign, write_imported
 
 WIDTH, HEIGHT = 40, 20
 Boxes = list[tuple[str, list[float]]]

@@ -1,7 +1,7 @@
 """Made-up networks of a chosen quality on made-up pictures, for what is computed from scores."""
 
 import numpy as np
-from trap_training.scoring import Scores, scores_of
+from trap_training.studies.scoring import Scores, scores_of
 
 NAMES = ("Male", "Female", "Undefined")
 PICTURES = 40

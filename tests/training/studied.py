@@ -1,9 +1,9 @@
 """A made-up study with everything that a report tells."""
 
 import numpy as np
-from trap_training.comparing import compare
-from trap_training.network_facts import NetworkFacts
-from trap_training.study_result import ArmComparison, Curves, RunResult, StudyResult
+from trap_training.studies.comparing import compare
+from trap_training.studies.network_facts import NetworkFacts
+from trap_training.studies.result import ArmComparison, Curves, RunResult, StudyResult
 
 from training.scored import make_scores
 

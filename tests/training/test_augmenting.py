@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from trap_contract.dataset import UNLABELLED, DataSet, Labels, read_labels, write_description, write_labels
 from trap_contract.errors import DataError
-from trap_training.augmenting import augment_dataset, vary
+from trap_training.pictures.augmenting import augment_dataset, vary
 
 WIDTH, HEIGHT = 96, 64
 GROUND, INSECT = 60, 250

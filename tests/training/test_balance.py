@@ -7,8 +7,8 @@ import cv2
 import pytest
 from rich.console import Console
 from trap_contract.dataset import DataSet, read_labels
-from trap_training.balance import balance_table, count_boxes, draw_balance
 from trap_training.data_commands import app
+from trap_training.pictures.balance import balance_table, count_boxes, draw_balance
 from typer.testing import CliRunner
 
 

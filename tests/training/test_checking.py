@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from trap_contract.dataset import DataSet
 from trap_scene import render_picture
-from trap_training.checking import Findings, check_dataset
 from trap_training.data_commands import app, main
+from trap_training.pictures.checking import Findings, check_dataset
 from typer.testing import CliRunner
 
 GOOD = "0 0.5 0.5 0.2 0.2\n"

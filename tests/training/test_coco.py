@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trap_contract.errors import DataError
-from trap_training.coco import read_coco
-from trap_training.importing import Format
+from trap_training.pictures.coco import read_coco
+from trap_training.pictures.importing import Format
 
 from training.foreign_sets import HEIGHT, WIDTH, add_picture, imported, refusal
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trap_contract.errors import DataError
-from trap_training.comparing import RankedScores, compare
-from trap_training.scoring import Scores
+from trap_training.studies.comparing import RankedScores, compare
+from trap_training.studies.scoring import Scores
 
 from training.scored import PICTURES, make_scores
 

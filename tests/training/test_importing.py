@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from trap_contract.errors import ConfigError, DataError
 from trap_training.data_commands import app
-from trap_training.foreign import Tally
-from trap_training.importing import Format, fit_boxes
+from trap_training.pictures.foreign import Tally
+from trap_training.pictures.importing import Format, fit_boxes
 from typer.testing import CliRunner
 
 from training.foreign_sets import add_picture, imported

@@ -1,17 +1,19 @@
 """Pictures out of a teacher: its loss falls, its statistics come nearer, and it finds what was put there."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from discs import CLASSES
 from pupil import SIDE
 from trap_contract.dataset import DataSet, read_labels
 from trap_contract.errors import ConfigError, DataError
+from trap_contract.suppression import iou_matrix
 from trap_training.inversion import Inversion, Kind, Progress, invert
 
 KINDS = tuple(Kind(1, 0.22, 0.22) for _ in CLASSES)
@@ -25,66 +27,92 @@ class Made:
     folder: Path
     progress: list[Progress]
 
+    @classmethod
+    def of(cls, wanted: Inversion, folder: Path) -> "Made":
+        return cls(wanted, folder, list(invert(wanted, folder)))
+
     @property
     def data(self) -> DataSet:
         return DataSet.load(self.folder / "data.yaml")
 
+    @property
+    def report(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / "inversion.json").read_text())
+        return content
+
+    @property
+    def pictures(self) -> list[Path]:
+        return self.data.pictures("train")
+
 
 @pytest.fixture(scope="module")
 def made(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("inverted")
-    wanted = Inversion(student, KINDS, imgsz=SIDE, pictures=6, steps=60, seed=1)
-    return Made(wanted, folder, list(invert(wanted, folder)))
+    """From noise, all classes alike."""
+    wanted = Inversion(student, KINDS, imgsz=SIDE, pictures=6, steps=150, seed=1)
+    return Made.of(wanted, tmp_path_factory.mktemp("noise"))
+
+
+@pytest.fixture(scope="module")
+def from_board(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """From one blue board, males alone, by a teacher that learnt at another size."""
+    folder = tmp_path_factory.mktemp("board")
+    board, teacher = folder / "board.png", folder / "teacher.pt"
+    cv2.imwrite(str(board), np.full((SIDE, SIDE, 3), (230, 128, 60), np.uint8))
+    content = torch.load(made.wanted.teacher, weights_only=False)
+    torch.save(content | {"train_args": {"imgsz": 2 * SIDE}}, teacher)
+    kinds = tuple(Kind(float(name == "Male"), 0.22, 0.22) for name in CLASSES)
+    wanted = replace(made.wanted, teacher=teacher, kinds=kinds, starts=(board,), pictures=4, steps=60)
+    return Made.of(wanted, folder / "out")
 
 
 def test_the_teachers_loss_falls_and_its_statistics_come_nearer(made: Made):
     assert len(made.progress) == made.wanted.steps
-    assert made.progress[-1].loss < made.progress[0].loss / 2
-    assert made.progress[-1].statistics < made.progress[0].statistics / 2
+    assert made.progress[-1].loss < 0.75 * max(step.loss for step in made.progress[:30])
+    assert made.progress[-1].statistics < made.progress[0].statistics / 5
 
 
-def test_the_data_set_loads_and_its_boxes_are_the_teachers(made: Made):
+def test_only_boxes_that_the_teacher_confirms_are_kept(made: Made):
+    labels = [read_labels(picture) for picture in made.pictures]
     assert made.data.names == CLASSES
-    pictures = made.data.pictures("train")
-    kept = sum(len(read_labels(picture)) for picture in pictures)
-    boxes = json.loads((made.folder / "inversion.json").read_text())["boxes"]
-    assert kept == boxes["kept"]
-    assert kept >= boxes["drawn"] / 3
-    assert all(len(read_labels(picture)) for picture in pictures)
+    assert all(map(len, labels))
+    assert sum(map(len, labels)) == made.report["boxes"]["kept"]
+    assert made.report["boxes"]["kept"] >= 2
+    assert made.report["boxes"]["drawn"] >= made.wanted.pictures
 
 
 def test_the_teacher_finds_each_box_in_the_written_picture(made: Made):
     from ultralytics import YOLO
 
     teacher = YOLO(str(made.wanted.teacher))
-    for picture in made.data.pictures("train"):
+    for picture in made.pictures:
         found = teacher.predict(picture, imgsz=SIDE, conf=0.40, verbose=False)[0].boxes
-        assert set(read_labels(picture).classes) <= {int(name) for name in found.cls}
+        label = read_labels(picture)
+        overlaps = iou_matrix(label.corners(SIDE, SIDE).astype(np.float32), found.xyxy.numpy())
+        assert ((overlaps >= 0.5) & (label.classes[:, None] == found.cls.numpy())).any(axis=1).all()
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_others(made: Made, tmp_path: Path):
-    few = replace(made.wanted, pictures=2, steps=25)
-    digests = []
-    for number, seed in enumerate((1, 1, 2)):
-        list(invert(replace(few, seed=seed), tmp_path / str(number)))
-        digests.append(DataSet.load(tmp_path / str(number) / "data.yaml").digest("train"))
-    assert digests[0] == digests[1] != digests[2]
+def test_the_same_seed_gives_the_same_bytes(made: Made, tmp_path: Path):
+    again = Made.of(made.wanted, tmp_path)
+    assert again.data.digest("train") == made.data.digest("train")
+    assert again.report == made.report
 
 
-def test_pictures_can_begin_as_boards(made: Made, tmp_path: Path):
-    board = tmp_path / "board.png"
-    cv2.imwrite(str(board), np.full((72, 96, 3), (200, 120, 40), np.uint8))
-    list(invert(replace(made.wanted, pictures=4, steps=25, starts=(board,)), tmp_path / "out"))
-    pictures = DataSet.load(tmp_path / "out" / "data.yaml").pictures("train")
-    blue, _, red = np.mean([cv2.imread(str(picture)).mean(axis=(0, 1)) for picture in pictures], axis=0)
-    assert blue > red + 30
+def test_pictures_can_begin_as_boards(made: Made, from_board: Made):
+    def blueness(pictures: list[Path]) -> float:
+        blue, _, red = np.mean([cv2.imread(str(picture)).mean(axis=(0, 1)) for picture in pictures], axis=0)
+        return float(blue - red)
+
+    assert blueness(from_board.pictures) > blueness(made.pictures) + 20
 
 
-def test_a_class_of_no_weight_is_never_drawn(made: Made, tmp_path: Path):
-    kinds = tuple(Kind(float(name == "Male"), 0.22, 0.22) for name in CLASSES)
-    list(invert(replace(made.wanted, kinds=kinds, steps=25), tmp_path))
-    pictures = DataSet.load(tmp_path / "data.yaml").pictures("train")
-    assert {int(name) for picture in pictures for name in read_labels(picture).classes} == {CLASSES.index("Male")}
+def test_a_class_of_no_weight_is_never_drawn(from_board: Made):
+    names = {int(name) for picture in from_board.pictures for name in read_labels(picture).classes}
+    assert names == {CLASSES.index("Male")}
+
+
+def test_a_size_the_teacher_never_saw_is_a_warning(made: Made, from_board: Made):
+    assert made.report["warnings"] == []
+    assert from_board.report["warnings"] == ["the teacher learnt at 128 px, not 64"]
 
 
 def test_a_teacher_that_confirms_nothing_is_told(made: Made, tmp_path: Path):
@@ -95,18 +123,6 @@ def test_a_teacher_that_confirms_nothing_is_told(made: Made, tmp_path: Path):
 def test_kinds_that_are_not_the_teachers_classes_are_refused(made: Made, tmp_path: Path):
     with pytest.raises(ConfigError, match=r"has classes .* and 2 kinds"):
         list(invert(replace(made.wanted, kinds=KINDS[:2]), tmp_path))
-
-
-def test_a_size_the_teacher_never_saw_is_a_warning(made: Made, checkpoint: Callable[..., Path], tmp_path: Path):
-    import torch
-
-    content = torch.load(made.wanted.teacher, weights_only=False)
-    content["train_args"] = {"imgsz": 2 * SIDE}
-    torch.save(content, tmp_path / "teacher.pt")
-    list(invert(replace(made.wanted, teacher=tmp_path / "teacher.pt", steps=25), tmp_path / "out"))
-    report = json.loads((tmp_path / "out" / "inversion.json").read_text())
-    assert report["warnings"] == ["the teacher learnt at 128 px, not 64"]
-    assert json.loads((made.folder / "inversion.json").read_text())["warnings"] == []
 
 
 def test_what_is_no_detector_is_refused(made: Made, quiet: None, tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from trap_contract.errors import DataError
-from trap_training.network_facts import network_facts, time_network
+from trap_training.studies.network_facts import network_facts, time_network
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

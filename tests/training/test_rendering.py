@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from trap_contract.dataset import DataSet, read_labels
 from trap_scene import CLASSES, render_picture
-from trap_training.rendering import labels_of, render_dataset
+from trap_training.pictures.rendering import labels_of, render_dataset
 
 COUNTS = {"train": 6, "val": 3}
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from trap_contract.pictures import read_picture
 from trap_scene import render_picture
-from trap_training.resemblance import MAX_DISTANCE, Look, alike, look_at
+from trap_training.pictures.resemblance import MAX_DISTANCE, Look, alike, look_at
 
 Pixels = NDArray[np.uint8]
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

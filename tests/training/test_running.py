@@ -16,8 +16,8 @@ from discs import CLASSES
 from pupil import write_network
 from trap_contract.dataset import DataSet
 from trap_contract.errors import ConfigError, DataError
+from trap_training.pictures.rendering import render_dataset
 from trap_training.recipe import Recipe
-from trap_training.rendering import render_dataset
 from trap_training.running import Run
 
 pytestmark = pytest.mark.timeout(900)  # the run is made within the first test that asks for it

@@ -10,8 +10,8 @@ import torch
 import yaml
 from pupil import write_network
 from trap_contract.errors import ConfigError
+from trap_training.pictures.rendering import render_dataset
 from trap_training.recipe import Recipe
-from trap_training.rendering import render_dataset
 from trap_training.running import Run
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("quiet")]

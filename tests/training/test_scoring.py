@@ -10,7 +10,7 @@ import pytest
 from discs import CLASSES
 from trap_contract.dataset import DataSet, read_labels
 from trap_contract.errors import DataError
-from trap_training.scoring import Scores, score
+from trap_training.studies.scoring import Scores, score
 
 from training.scored import make_scores
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trap_contract.dataset import UNLABELLED, DataSet, write_description
 from trap_contract.errors import DataError
-from trap_training.sheets import PICTURES, choose, draw_sheets
+from trap_training.pictures.sheets import PICTURES, choose, draw_sheets
 
 contents = st.lists(st.lists(st.sampled_from("abc"), max_size=3), max_size=30)
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from trap_contract.dataset import UNLABELLED, DataSet, label_file
 from trap_contract.errors import ConfigError, DataError
-from trap_training.splitting import assign_splits, draw_subset, write_splits
+from trap_training.pictures.splitting import assign_splits, draw_subset, write_splits
 
 TRAP = r"^(trap\d+)_"
 pictures = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), min_size=1, max_size=60, unique=True).map(

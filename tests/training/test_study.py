@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from trap_contract.errors import ConfigError
-from trap_training.study import Study
+from trap_training.studies.plan import Study
 
 ROOT = Path(__file__).parents[2]
 PLAIN = """\

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trap_training.comparing import Comparison
-from trap_training.study_report import answer, as_markdown, class_order, report_study
-from trap_training.study_result import ArmComparison, StudyResult
+from trap_training.studies.comparing import Comparison
+from trap_training.studies.report import answer, as_markdown, class_order, report_study
+from trap_training.studies.result import ArmComparison, StudyResult
 
 from training.studied import ARMS, TRAIN_PICTURES, make_study
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from trap_contract.errors import DataError
-from trap_training.comparing import Comparison
-from trap_training.study_result import ArmComparison, StudyResult, read_curves
+from trap_training.studies.comparing import Comparison
+from trap_training.studies.result import ArmComparison, StudyResult, read_curves
 
 from training.studied import make_study
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from pupil import write_network
 from trap_contract.errors import ConfigError, DataError
-from trap_training.rendering import render_dataset
-from trap_training.study import Study
-from trap_training.studying import Trial
+from trap_training.pictures.rendering import render_dataset
+from trap_training.studies.plan import Study
+from trap_training.studies.trial import Trial
 
 pytestmark = pytest.mark.timeout(900)  # the study is made within the first test that asks for it
 DYING = Path(__file__).with_name("studying_run.py")

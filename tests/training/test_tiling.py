@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trap_contract.dataset import DataSet, Labels, read_labels, write_description, write_labels
 from trap_contract.errors import DataError
 from trap_contract.tiling import Tile
-from trap_training.tiling import VISIBLE, labels_in_tile, tile_dataset
+from trap_training.pictures.tiling import VISIBLE, labels_in_tile, tile_dataset
 
 WIDTH, HEIGHT = 200, 120
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trap_contract.errors import DataError
-from trap_training.importing import Format
-from trap_training.voc import read_voc
+from trap_training.pictures.importing import Format
+from trap_training.pictures.voc import read_voc
 
 from training.foreign_sets import HEIGHT, WIDTH, add_picture, imported, refusal
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trap_contract.errors import ConfigError, DataError
-from trap_training.importing import Format
-from trap_training.yolo import read_yolo
+from trap_training.pictures.importing import Format
+from trap_training.pictures.yolo import read_yolo
 
 from training.foreign_sets import add_picture, imported, refusal
 

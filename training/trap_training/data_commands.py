@@ -15,14 +15,14 @@ from trap_contract.dataset import PICTURE_SUFFIXES, SPLITS, UNLABELLED, DataSet
 from trap_contract.errors import ConfigError, DataError
 from trap_contract.tiling import DEFAULT_OVERLAP, tile_grid
 
-from trap_training.augmenting import augment_dataset
-from trap_training.balance import balance_table, count_boxes, draw_balance
-from trap_training.checking import Findings, check_dataset
-from trap_training.importing import Format, Summary, read_foreign, write_imported
+from trap_training.pictures.augmenting import augment_dataset
+from trap_training.pictures.balance import balance_table, count_boxes, draw_balance
+from trap_training.pictures.checking import Findings, check_dataset
+from trap_training.pictures.importing import Format, Summary, read_foreign, write_imported
+from trap_training.pictures.rendering import render_dataset
+from trap_training.pictures.splitting import assign_splits, draw_subset, write_splits
+from trap_training.pictures.tiling import tile_dataset
 from trap_training.places import new_folder
-from trap_training.rendering import render_dataset
-from trap_training.splitting import assign_splits, draw_subset, write_splits
-from trap_training.tiling import tile_dataset
 
 app = typer.Typer(help="Pictures for training.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True)
@@ -178,7 +178,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Draw balance.png, boxes by class and split, and sheet_SPLIT.jpg, a sample with its boxes."""
-    from trap_training.sheets import draw_sheets
+    from trap_training.pictures.sheets import draw_sheets
 
     data = _data(source, names)
     pictures, boxes = count_boxes(data)

@@ -166,6 +166,8 @@ class LessonTrainer(DetectionTrainer):  # type: ignore[misc]
     """A detection trainer that carries out a lesson: stored views, terms, or both."""
 
     lesson: Lesson = Lesson()
+    last: Path
+    best: Path
 
     def setup_model(self) -> Any:
         """As Ultralytics does; when it resumes, the adapters' weights are kept for the upgraded wrapper."""

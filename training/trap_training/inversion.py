@@ -24,8 +24,8 @@ from trap_contract.suppression import iou_matrix
 
 from trap_training.network_checks import load_network
 
-_BATCH, _RATE = 16, 0.03
-_STATISTICS, _SMOOTHNESS = 1.0, 1.0
+_BATCH, _RATE = 16, 0.1
+_STATISTICS, _SMOOTHNESS = 0.3, 0.1
 _CONFIDENCE, _IOU = 0.40, 0.5
 _TRIES = 20
 _MARGIN = 0.04
@@ -65,7 +65,10 @@ def _usual(sides: NDArray[np.float64]) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the pictures are: pictures begun, step, total loss, and how far the statistics are from the teacher's."""
+    """How far the pictures are: pictures begun, step, total loss, and how far the statistics are from the teacher's.
+
+    The loss rises for some steps before it falls: a detection loss asks for little where nothing is seen yet.
+    """
 
     pictures: int
     step: int
@@ -123,14 +126,16 @@ def invert(wanted: Inversion, out: Path) -> Iterator[Progress]:
 class _Canvas:
     """Pixels (B, 3, side, side), RGB in 0..1, and what moves them."""
 
-    def __init__(self, pixels: Tensor) -> None:
+    def __init__(self, pixels: Tensor, steps: int) -> None:
         self.pixels = pixels.requires_grad_()
         self.optimizer = torch.optim.Adam([self.pixels], _RATE)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, max(1, steps))
 
     def move(self, loss: Tensor) -> None:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        self.schedule.step()
         with torch.no_grad():
             self.pixels.clamp_(0, 1)
 
@@ -207,7 +212,7 @@ def _beginning(wanted: Inversion, count: int, rng: np.random.Generator) -> _Canv
         chosen = [wanted.starts[int(place)] for place in rng.integers(len(wanted.starts), size=count)]
         boards = [letterbox(read_picture(board), side, side)[0][..., ::-1].transpose(2, 0, 1) for board in chosen]
         noise = np.stack(boards) / 255 + (noise - 0.5) / 10
-    return _Canvas(torch.from_numpy(noise).float().clamp(0, 1).to(wanted.device))
+    return _Canvas(torch.from_numpy(noise).float().clamp(0, 1).to(wanted.device), wanted.steps)
 
 
 def _step(

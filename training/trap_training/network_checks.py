@@ -84,4 +84,4 @@ def bytes_of_views(count: int, imgsz: int, teacher: Any, terms: tuple[Term, ...]
     answers = sum(cells) * (classes + 4 * head.reg_max)
     if any(term.uses_maps for term in terms):
         answers += sum(cell * channel for cell, channel in zip(cells, channels, strict=True))
-    return count * (pixels + answers * np.dtype(np.float16).itemsize)
+    return count * (pixels + int(answers) * np.dtype(np.float16).itemsize)

@@ -64,10 +64,10 @@ def study(
     as_json: AsJson = False,
 ) -> None:
     """Train every arm with every seed and report which one works; run it again to resume where it stopped."""
-    from trap_training.concluding import conclude
-    from trap_training.study import Study
-    from trap_training.study_report import report_study
-    from trap_training.studying import Trial
+    from trap_training.studies.concluding import conclude
+    from trap_training.studies.plan import Study
+    from trap_training.studies.report import report_study
+    from trap_training.studies.trial import Trial
 
     planned = Study.load(plan)
     with redirect_stdout(sys.stderr):

@@ -9,7 +9,7 @@ import numpy as np
 from trap_contract.dataset import PICTURE_SUFFIXES, SPLITS
 from trap_contract.errors import DataError
 
-from trap_training.foreign import SPLIT_WORDS, Entry, Foreign, Tally, folders_by_split, inside
+from trap_training.pictures.foreign import SPLIT_WORDS, Entry, Foreign, Tally, folders_by_split, inside
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -120,7 +120,7 @@ def score(
 
     Raises DataError when the checkpoint has other classes than `names`, in order, or a picture can't be read.
     """
-    from trap_training.validation import RecordingValidator
+    from trap_training.studies.validation import RecordingValidator
 
     place = {"model": str(weights), "data": str(data_file.resolve()), "split": split, "device": device}
     manner = {"imgsz": imgsz, "rect": False, "plots": False, "verbose": False, "workers": 0, "mode": "val"}

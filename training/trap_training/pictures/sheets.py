@@ -10,18 +10,18 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import NDArray
 from trap_contract.dataset import UNLABELLED, DataSet, read_labels
 from trap_contract.pictures import read_picture
 
-from trap_training.balance import class_names
+from trap_training.pictures.balance import class_names
 
 PICTURES = 20
 _WIDTH_INCHES, _DPI = 16.0, 110
 _LARGE_PX = 480  # a board: it needs a wider cell for its insects to be seen
 _MOST_NAMED = 6  # more names than this would hide the picture; colours still tell
-_CASING = [withStroke(linewidth=2.6, foreground="white")]
+_CASING: list[AbstractPathEffect] = [withStroke(linewidth=2.6, foreground="white")]
 
 
 def draw_sheets(data: DataSet, out: Path, seed: int) -> Iterator[Path]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from trap_contract.errors import DataError
 
-from trap_training.scoring import Scores
+from trap_training.studies.scoring import Scores
 
 Metric = Literal["map50", "map50_95"]
 _RECALLS = np.linspace(0, 1, 101)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from trap_contract.errors import DataError
 
-from trap_training.comparing import Comparison, Metric
-from trap_training.network_facts import NetworkFacts
-from trap_training.scoring import Scores
+from trap_training.studies.comparing import Comparison, Metric
+from trap_training.studies.network_facts import NetworkFacts
+from trap_training.studies.scoring import Scores
 
 Curves = dict[str, tuple[float, ...]]
 """Losses, metrics and rates of Ultralytics' results.csv, a number an epoch; NaN where a training had no such column."""

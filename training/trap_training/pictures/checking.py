@@ -12,7 +12,7 @@ from trap_contract.dataset import UNLABELLED, DataSet, Labels, read_labels
 from trap_contract.errors import DataError
 from trap_contract.pictures import read_picture
 
-from trap_training.resemblance import Look, alike, look_at
+from trap_training.pictures.resemblance import Look, alike, look_at
 
 TINY_PX = 4.0
 _OUTSIDE = 1e-3

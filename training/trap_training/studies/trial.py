@@ -19,8 +19,8 @@ from trap_training.part import Part, Setting, use_threads
 from trap_training.pseudo_labels import Labelling, balance
 from trap_training.recipe import Network
 from trap_training.running import claimed, write_data_file
-from trap_training.scoring import Scores, score
-from trap_training.study import TEACHER, Arm, PseudoLabels, Study
+from trap_training.studies.plan import TEACHER, Arm, PseudoLabels, Study
+from trap_training.studies.scoring import Scores, score
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from trap_training.comparing import compare
-from trap_training.network_facts import network_facts
 from trap_training.running import TOOLS
-from trap_training.study import TEACHER, Study
-from trap_training.study_result import ArmComparison, RunResult, StudyResult, read_curves
-from trap_training.studying import Trained
+from trap_training.studies.comparing import compare
+from trap_training.studies.network_facts import network_facts
+from trap_training.studies.plan import TEACHER, Study
+from trap_training.studies.result import ArmComparison, RunResult, StudyResult, read_curves
+from trap_training.studies.trial import Trained
 
 _RESAMPLES = 1000
 _REPETITIONS = 30

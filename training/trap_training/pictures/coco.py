@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, FiniteFloat, ValidationError
 from trap_contract.errors import DataError
 
-from trap_training.foreign import SPLIT_WORDS, Entry, Foreign, Tally, box_of, find_picture
+from trap_training.pictures.foreign import SPLIT_WORDS, Entry, Foreign, Tally, box_of, find_picture
 
 _SPLIT = re.compile(r"(?<![a-z])(?:train|validation|valid|val|test)(?![a-z])")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from trap_training.scoring import ClassScores
-from trap_training.study_plots import draw_plots
-from trap_training.study_result import ArmComparison, RunResult, StudyResult
+from trap_training.studies.plots import draw_plots
+from trap_training.studies.result import ArmComparison, RunResult, StudyResult
+from trap_training.studies.scoring import ClassScores
 
 _FIRST_CLASSES = ("female", "male")
 _METRIC_NAMES = {"map50": "mAP50", "map50_95": "mAP50-95"}

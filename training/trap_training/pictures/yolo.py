@@ -7,7 +7,7 @@ import numpy as np
 from trap_contract.dataset import PICTURE_SUFFIXES, SPLITS, DataSet, label_file
 from trap_contract.errors import ConfigError, DataError
 
-from trap_training.foreign import SPLIT_WORDS, Entry, Foreign, Tally, box_of, folders_by_split, inside
+from trap_training.pictures.foreign import SPLIT_WORDS, Entry, Foreign, Tally, box_of, folders_by_split, inside
 
 _YAML = {".yaml", ".yml"}
 _NAME_FILES = ("obj.names", "classes.txt", "_darknet.labels", "train/_darknet.labels")

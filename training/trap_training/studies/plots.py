@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
-from trap_training.study_result import RunResult, StudyResult
+from trap_training.studies.result import RunResult, StudyResult
 
 _COLOURS = ("#5a5a5a", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6bb1")
 """Grey for what is compared with, then the palette that Okabe and Ito made for every kind of colour vision."""

@@ -13,10 +13,10 @@ from trap_contract.dataset import SPLITS, Labels, check_stems, write_description
 from trap_contract.errors import ConfigError, DataError
 from trap_contract.pictures import read_picture
 
-from trap_training.coco import find_coco, read_coco
-from trap_training.foreign import Entry, Foreign, Tally
-from trap_training.voc import find_voc, read_voc
-from trap_training.yolo import find_yolo, read_yolo
+from trap_training.pictures.coco import find_coco, read_coco
+from trap_training.pictures.foreign import Entry, Foreign, Tally
+from trap_training.pictures.voc import find_voc, read_voc
+from trap_training.pictures.yolo import find_yolo, read_yolo
 
 _TOLERANCE = 1e-3  # as in `trap-data check`: a box that reaches out by less is rounding, not a fault
 _SMALLEST = 1e-6  # the last digit of a label text

@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 from ultralytics.models.yolo.detect import DetectionValidator
 
-from trap_training.scoring import CONFUSION_CONFIDENCE, CONFUSION_IOU
+from trap_training.studies.scoring import CONFUSION_CONFIDENCE, CONFUSION_IOU
 
 
 class RecordingValidator(DetectionValidator):  # type: ignore[misc]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from trap_contract.dataset import DataSet, Labels, check_stems, read_labels, write_labels
 from trap_contract.pictures import read_picture, write_picture
 
-from trap_training.splitting import write_splits
-from trap_training.tiling import visible_labels
+from trap_training.pictures.splitting import write_splits
+from trap_training.pictures.tiling import visible_labels
 
 TURN_DEGREES = 45.0
 SHEAR_DEGREES = 10.0

@@ -1,0 +1,1 @@
+"""Pictures and labels before training: rendered, imported, split, checked, varied, shown."""

@@ -1,0 +1,1 @@
+"""Studies: several ways to train one student, scored on untouched pictures, compared and told."""
