@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from trap_contract.dataset import DataSet, Labels, label_file, read_labels, write_description, write_labels
+from trap_contract.dataset import UNLABELLED, DataSet, Labels, label_file, read_labels, write_description, write_labels
 from trap_contract.errors import DataError
 
 
@@ -162,6 +162,36 @@ def test_only_the_last_folder_named_images_becomes_labels() -> None:
 def test_corners_are_in_px_of_the_picture() -> None:
     labels = Labels(np.array([0]), np.array([[0.5, 0.25, 0.2, 0.1]]))
     assert labels.corners(100, 200).tolist() == [[40, 40, 60, 60]]
+
+
+@given(hnp.arrays(np.float64, (3, 4), elements=st.floats(0, 1)), st.integers(1, 4000), st.integers(1, 4000))
+def test_labels_from_corners_have_those_corners(boxes: np.ndarray, width: int, height: int) -> None:
+    labels = Labels(np.arange(3), boxes)
+    again = Labels.from_corners(labels.classes, labels.corners(width, height), width, height)
+    assert again.classes.tolist() == [0, 1, 2]
+    assert again.boxes == pytest.approx(boxes, abs=1e-9)
+
+
+def test_a_description_may_name_a_place_of_unlabelled_pictures(tmp_path: Path) -> None:
+    picture = add_picture(tmp_path, "p.png", 0)
+    data = DataSet.load(describe(tmp_path, "unlabelled: images/train\nnames: [a]\n"))
+    assert list(data.splits) == [UNLABELLED]
+    assert data.pictures(UNLABELLED) == [picture.resolve()]
+    assert list(DataSet.load(write_description(tmp_path, ("a",), ("train", UNLABELLED))).splits) == [
+        "train",
+        UNLABELLED,
+    ]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_ultralytics_ignores_the_unlabelled_place(tmp_path: Path) -> None:
+    from ultralytics.data.utils import check_det_dataset
+
+    add_picture(tmp_path, "p.png", 0)
+    found = check_det_dataset(
+        str(describe(tmp_path, "train: images/train\nval: images/train\nunlabelled: gone\nnames: [a]\n"))
+    )
+    assert found["train"] == found["val"] == str((tmp_path / "images" / "train").resolve())
 
 
 def test_the_digest_does_not_know_file_names(tmp_path: Path) -> None:

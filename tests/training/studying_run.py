@@ -6,22 +6,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trap_training.distillation import LessonTrainer
+from trap_training.part import Part
 
 
 def die_after(counter: Path, count: int) -> None:
     """Count saved epochs in a file, over all processes, and die at each multiple of `count`."""
-    ordinary = LessonTrainer.save_model
+    ordinary = Part._fit
 
-    def then_count(trainer: Any) -> Any:
-        saved = ordinary(trainer)
+    def armed(part: Part, *rest: Any) -> None:
+        from trap_training.distillation import LessonTrainer  # not before the command has turned stdout over
+
+        if not hasattr(LessonTrainer, "is_counted"):
+            _count(LessonTrainer, counter, count)
+        ordinary(part, *rest)
+
+    Part._fit = armed  # type: ignore[method-assign]
+
+
+def _count(trainer: Any, counter: Path, count: int) -> None:
+    ordinary = trainer.save_model
+
+    def then_count(self: Any) -> Any:
+        saved = ordinary(self)
         with counter.open("a") as file:
             file.write(".")
         if counter.stat().st_size % count == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return saved
 
-    LessonTrainer.save_model = then_count
+    trainer.save_model, trainer.is_counted = then_count, True
 
 
 if __name__ == "__main__":

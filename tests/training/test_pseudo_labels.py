@@ -48,7 +48,7 @@ def test_a_picture_in_which_nothing_is_found_is_not_called_empty(place: Path, tm
 
 def test_a_higher_confidence_keeps_less_and_the_balance_says_so(place: Path, tmp_path: Path) -> None:
     counts = []
-    for confidence in (0.10, 0.80):
+    for confidence in (0.02, 0.95):
         kept = list(labelling(place, confidence).write(tmp_path / str(confidence)))
         rows = balance(kept, CLASSES)
         assert [row["class"] for row in rows] == list(CLASSES)

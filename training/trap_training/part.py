@@ -82,7 +82,6 @@ class Part:
 
     def _arguments(self) -> dict[str, Any]:
         setting = self.setting
-        stored = self.lesson is not None and self.lesson.views is not None
         arguments: dict[str, Any] = {
             "data": str(setting.data_file.resolve()),
             "epochs": self.epochs,
@@ -90,7 +89,7 @@ class Part:
             "seed": self.seed,
             "deterministic": True,
             "device": setting.device,
-            "workers": 0 if stored else 2,  # stored views know their epoch only in the trainer's own process
+            "workers": 2,
             "cache": "ram",
             "amp": False,
             "project": str(self.folder.parent.resolve()),
