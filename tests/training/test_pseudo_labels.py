@@ -47,14 +47,15 @@ def test_a_picture_in_which_nothing_is_found_is_not_called_empty(place: Path, tm
 
 
 def test_a_higher_confidence_keeps_less_and_the_balance_says_so(place: Path, tmp_path: Path) -> None:
-    counts = []
-    for confidence in (0.02, 0.95):
-        kept = list(labelling(place, confidence).write(tmp_path / str(confidence)))
-        rows = balance(kept, CLASSES)
-        assert [row["class"] for row in rows] == list(CLASSES)
-        counts.append(sum(row["kept"] for row in rows))
-        assert all(row["pictures"] <= row["kept"] for row in rows)
-    assert counts[0] > counts[1]
+    kept = list(labelling(place, 0.02).write(tmp_path / "low"))
+    manifest = json.loads((tmp_path / "low" / "labels.json").read_text())
+    scores = sorted(score for found in manifest["scores"].values() for score in found)
+    kept_above = list(labelling(place, scores[-2]).write(tmp_path / "high"))
+    rows, rows_above = balance(kept, CLASSES), balance(kept_above, CLASSES)
+    assert [row["class"] for row in rows] == list(CLASSES)
+    assert all(row["pictures"] <= row["kept"] for row in rows)
+    assert sum(row["kept"] for row in rows) == len(scores)
+    assert sum(row["kept"] for row in rows_above) <= 2 < len(scores)
 
 
 def test_nothing_kept_is_an_error_and_not_an_empty_data_set(place: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def conclude(study: Study, trained: list[Trained]) -> StudyResult:
         arms=arms,
         teacher=teacher,
         comparisons=_compared(study, arms),
+        limits=_unfinished(study, arms),
     )
 
 
@@ -75,6 +76,11 @@ def _compared(study: Study, arms: dict[str, list[RunResult]]) -> list[ArmCompari
             rng = np.random.default_rng(0)
             found.append(ArmComparison(pair.a, pair.b, "map50_95", compare(a, b, "map50_95", _RESAMPLES, rng)))
     return found
+
+
+def _unfinished(study: Study, arms: dict[str, list[RunResult]]) -> tuple[str, ...]:
+    done, wanted = sum(map(len, arms.values())), len(study.arms) * len(study.seeds)
+    return () if done == wanted else (f"The rest of the study: {done} of its {wanted} runs are finished.",)
 
 
 def _settings(study: Study) -> str:
