@@ -6,6 +6,7 @@ vanish in it (docs/decisions/0002-split-heads.md).
 
 import types
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -37,10 +38,15 @@ class Network:
 def load_network(weights: Path, width: int, height: int) -> Network:
     """Open an Ultralytics checkpoint for export at one input size.
 
-    Raises BundleError when it is missing, damaged, or not a detector with a DFL head.
+    Of the two branches of a YOLO26 head the one-to-many is taken. The trap suppresses overlaps anyway, so the other
+    one's freedom from suppression gains nothing; it scores lower, and keeps duplicates down by small differences of
+    score, which INT8 rounds away.
+
+    Raises BundleError when it is missing, damaged, or not a detector.
     """
     from ultralytics import YOLO
     from ultralytics.nn.modules import Detect
+    from ultralytics.nn.modules.block import Attention
 
     if not weights.is_file():
         raise BundleError(f"{weights}: no such checkpoint")
@@ -49,18 +55,44 @@ def load_network(weights: Path, width: int, height: int) -> Network:
     except Exception as error:  # unpickling a damaged file can raise anything
         raise BundleError(f"{weights}: not a checkpoint that Ultralytics can read: {error}") from error
     head = model.model[-1]
-    if type(head) is not Detect or getattr(head, "one2one_cv2", None) is not None:
-        raise BundleError(f"{weights}: its head is {type(head).__name__}; only v8, v5u and 11 detectors are exported")
+    if type(head) is not Detect:
+        raise BundleError(
+            f"{weights}: its head is {type(head).__name__}; only v8, v5u, 11 and 26 detectors are exported"
+        )
     strides = tuple(int(stride) for stride in head.stride)
     if width % strides[-1] or height % strides[-1]:
         raise BundleError(f"{weights}: input {width}x{height} px must be a multiple of its stride {strides[-1]}")
+    head.end2end = False  # before fusing, which drops the branch that is not in use
     model = model.fuse(verbose=False).eval()
     for parameter in model.parameters():
         parameter.requires_grad = False
     head.forward = types.MethodType(_raw_maps, head)
+    for block in model.modules():
+        if type(block) is Attention:
+            block.forward = types.MethodType(_attention, block)
     return Network(model, tuple(model.names.values()), width, height, strides, head.reg_max)
 
 
 def _raw_maps(head: nn.Module, features: list[Tensor]) -> tuple[Tensor, ...]:
-    maps = zip(head.cv2, head.cv3, features, strict=True)
+    branch = head.one2one if head.cv2 is None else head.one2many  # a fused YOLO26 keeps the one branch it used
+    maps = zip(branch["box_head"], branch["cls_head"], features, strict=True)
     return tuple(branch(feature) for box, cls, feature in maps for branch in (box, cls))
+
+
+def _attention(block: nn.Module, x: Tensor) -> Tensor:
+    """Self-attention of 11 and 26, computed head by head with channels last, so that TFLite need not transpose.
+
+    x and the result: (1, C, H, W). Same sums as Ultralytics' own, in another order of axes.
+    """
+    _, channels, height, width = x.shape
+    rows = block.qkv(x).permute(0, 2, 3, 1).reshape(1, height * width, -1)
+    sizes = (block.key_dim, block.key_dim, block.head_dim) * block.num_heads
+    parts = [rows[..., end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True)]
+    heads = list(zip(parts[0::3], parts[1::3], parts[2::3], strict=True))
+    attended = [((q * block.scale) @ k.transpose(1, 2)).softmax(dim=2) @ v for q, k, v in heads]
+    seen, values = (
+        torch.cat(found, dim=2).reshape(1, height, width, channels).permute(0, 3, 1, 2)
+        for found in (attended, parts[2::3])
+    )
+    projected: Tensor = block.proj(seen + block.pe(values))
+    return projected

@@ -1,7 +1,7 @@
 """ONNX by PyTorch's exporter and ONNX Runtime's static quantiser."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,24 @@ from trap_contract.manifest import HeadSpec, InputSpec, OutputSpec
 
 from trap_export.calibration import Calibration
 from trap_export.network import Network
+from trap_export.variants import Variant
 
 OPSET = 17
 INPUT = "images"
+VARIANTS: tuple[Variant, ...] = (
+    Variant("min-max"),
+    Variant("percentile"),
+    Variant("moving average"),
+    Variant("min-max", per_channel=False),
+    Variant("min-max", keeps_float="nothing"),
+    Variant("min-max", keeps_float="activations"),
+)
+_RANGES: dict[str, dict[str, object]] = {
+    "min-max": {},
+    # One picture a stride: the histograms otherwise wait until every tensor of every picture is in memory.
+    "percentile": {"CalibPercentile": 99.99, "CalibStridedMinMax": 1},
+    "moving average": {"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.05},
+}
 
 
 def write_float(network: Network, file: Path) -> None:
@@ -29,11 +44,25 @@ def write_float(network: Network, file: Path) -> None:
     )
 
 
-def write_int8(network: Network, float_file: Path, calibration: Calibration, file: Path) -> None:
-    """Quantise to QDQ form: int8, per-channel weights, asymmetric activations, the last 1x1 convolutions float."""
+def write_int8(network: Network, float_file: Path, calibration: Calibration, variant: Variant, file: Path) -> None:
+    """Quantise to QDQ form: int8, asymmetric activations."""
+    quantise(network, float_file, calibration, variant, file, options={})
+
+
+def quantise(
+    network: Network,
+    float_file: Path,
+    calibration: Calibration,
+    variant: Variant,
+    file: Path,
+    *,
+    options: Mapping[str, object],
+) -> None:
+    """Quantise to QDQ form with options of ONNX Runtime's quantiser."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    method = CalibrationMethod.Percentile if variant.method == "percentile" else CalibrationMethod.MinMax
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(float_file), str(prepared))
@@ -44,10 +73,11 @@ def write_int8(network: Network, float_file: Path, calibration: Calibration, fil
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
-            per_channel=True,
+            per_channel=variant.per_channel,
             reduce_range=False,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=_last_convolutions(prepared, network),
+            calibrate_method=method,
+            nodes_to_exclude=_kept_float(prepared, network, variant),
+            extra_options={**_RANGES[variant.method], **options},
         )
 
 
@@ -65,16 +95,26 @@ class _Pictures:
     """Calibration pictures one at a time, as ONNX Runtime's CalibrationDataReader has them."""
 
     def __init__(self, pictures: NDArray[np.float32]) -> None:
-        self._feeds: Iterator[NDArray[np.float32]] = iter(pictures)
+        self._pictures = pictures
+        self.set_range(0, len(pictures))
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._feeds: Iterator[NDArray[np.float32]] = iter(self._pictures[start_index:end_index])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         picture = next(self._feeds, None)
         return None if picture is None else {INPUT: np.ascontiguousarray(picture.transpose(2, 0, 1)[None])}
 
 
-def _last_convolutions(file: Path, network: Network) -> list[str]:
-    """Node names of the convolutions that make the outputs."""
+def _kept_float(file: Path, network: Network, variant: Variant) -> list[str]:
+    """Names of the nodes that a variant leaves float."""
     import onnx
 
+    nodes = onnx.load(str(file)).graph.node
     outputs = set(network.output_names)
-    return [node.name for node in onnx.load(str(file)).graph.node if outputs & set(node.output)]
+    last = [node.name for node in nodes if outputs & set(node.output)]
+    silu = [node.name for node in nodes if node.op_type in ("Sigmoid", "Mul")]
+    return {"nothing": [], "last": last, "activations": last + silu}[variant.keeps_float]

@@ -5,11 +5,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from trap_contract.bundle import openvino_xml
 from trap_contract.manifest import HeadSpec, InputSpec
 
 from trap_export import onnx
 from trap_export.calibration import Calibration
 from trap_export.network import Network
+from trap_export.variants import Variant
+
+VARIANTS: tuple[Variant, ...] = (
+    Variant("moving average"),
+    Variant("min-max"),
+    Variant("percentile"),
+    Variant("moving average", per_channel=False),
+    Variant("moving average", keeps_float="nothing"),
+)
 
 
 def write_float(network: Network, folder: Path) -> None:
@@ -17,9 +27,18 @@ def write_float(network: Network, folder: Path) -> None:
     _save(_converted(network), folder)
 
 
-def write_int8(network: Network, _float: Path, calibration: Calibration, folder: Path) -> None:
-    """Quantise with NNCF; the last 1x1 convolutions stay float."""
+def write_float16(float_folder: Path, folder: Path) -> None:
+    """The float32 IR with its weights in float16: half the size; the runtime computes as the CPU does best."""
+    import openvino
+
+    model = openvino.Core().read_model(openvino_xml(float_folder))
+    _save(model, folder, is_half=True)
+
+
+def write_int8(network: Network, _float: Path, calibration: Calibration, variant: Variant, folder: Path) -> None:
+    """Quantise with NNCF."""
     import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, QuantizationParameters
 
     model = _converted(network)
     # As many samples as there are: NNCF otherwise reads only the first 300.
@@ -32,9 +51,23 @@ def write_int8(network: Network, _float: Path, calibration: Calibration, folder:
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(calibration.pictures),
         fast_bias_correction=True,
-        ignored_scope=nncf.IgnoredScope(names=_last_convolutions(model)),
+        ignored_scope=nncf.IgnoredScope(names=_last_convolutions(model) if variant.keeps_float == "last" else []),
+        advanced_parameters=AdvancedQuantizationParameters(
+            weights_quantization_params=QuantizationParameters(per_channel=None if variant.per_channel else False),
+            activations_range_estimator_params=_ranges(variant),
+        ),
     )
     _save(quantised, folder)
+
+
+def _ranges(variant: Variant) -> Any:
+    from nncf.quantization.range_estimator import RangeEstimatorParameters, RangeEstimatorParametersSet
+
+    return {
+        "moving average": RangeEstimatorParameters(),  # NNCF's own: the mean of the pictures' extremes
+        "min-max": RangeEstimatorParametersSet.MINMAX,
+        "percentile": RangeEstimatorParametersSet.MEAN_QUANTILE,
+    }[variant.method]
 
 
 def describe(network: Network, folder: Path) -> tuple[InputSpec, HeadSpec]:
@@ -67,8 +100,12 @@ def _last_convolutions(model: Any) -> list[str]:
     return names
 
 
-def _save(model: Any, folder: Path) -> None:
+def _save(model: Any, folder: Path, *, is_half: bool = False) -> None:
     import openvino
 
+    # OpenVINO numbers what it makes by a counter of the process: a second build would get other names.
+    model.set_friendly_name("network")
+    for number, node in enumerate(model.get_ordered_ops()):
+        node.set_friendly_name(f"{node.get_type_name()}_{number}")
     folder.mkdir(parents=True, exist_ok=True)
-    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=is_half)

@@ -39,16 +39,23 @@ def random_maps(rng: np.random.Generator, head: HeadSpec, classes: int) -> list[
     return maps
 
 
+def distance(side: np.ndarray) -> float:
+    """Mean of a distribution over bins given by its logits; a single number is the distance itself."""
+    if len(side) == 1:
+        return float(side[0])
+    weights = [math.exp(float(v)) for v in side]
+    return sum(i * v for i, v in enumerate(weights)) / sum(weights)
+
+
 def plain_split(maps: list[np.ndarray], head: HeadSpec, threshold: float, every_class: bool) -> list[list[float]]:
-    """Rows x0, y0, x1, y1, score, class: each cell in turn, sigmoid of its logits, mean of its four distributions."""
+    """Rows x0, y0, x1, y1, score, class: each cell in turn, sigmoid of its logits, four distances."""
     rows = []
     for box, cls, spec in zip(maps[::2], maps[1::2], head.outputs[::2], strict=True):
         stride = spec.stride or 1
         for y in range(box.shape[2]):
             for x in range(box.shape[3]):
                 scores = [1 / (1 + math.exp(-float(logit))) for logit in cls[0, :, y, x]]
-                bins = [[math.exp(float(v)) for v in side] for side in box[0, :, y, x].reshape(4, head.reg_max)]
-                left, top, right, bottom = (sum(i * v for i, v in enumerate(side)) / sum(side) for side in bins)
+                left, top, right, bottom = (distance(side) for side in box[0, :, y, x].reshape(4, head.reg_max))
                 corners = (x + 0.5 - left, y + 0.5 - top, x + 0.5 + right, y + 0.5 + bottom)
                 best = scores.index(max(scores))
                 chosen = range(len(scores)) if every_class else [best]

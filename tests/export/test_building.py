@@ -1,5 +1,6 @@
 """A build that can't go well is refused, and one that fails leaves its folder as it was."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,13 @@ def silent(_: str) -> None:
 
 
 @pytest.fixture
-def quick(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def quick(plan: Plan, tmp_path: Path) -> Plan:
     """The plan with one format only, into a folder that already holds something."""
-    monkeypatch.setattr(building, "FORMATS", {"onnx": (onnx, ".onnx")})
     out = tmp_path / "out"
     (out / "pupil_int8_openvino").mkdir(parents=True)
     (out / "pupil_float32.onnx").write_bytes(b"an older bundle")
     (out / "pupil_int8_openvino" / "model.xml").write_text("older too")
-    return replace(plan, out=out)
+    return replace(plan, out=out, formats=("onnx",))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -42,10 +42,29 @@ def test_a_build_that_fails_leaves_the_folder_as_it_was(
 
     before = contents(quick.out)
     monkeypatch.setattr(onnx, step, fail)
-    with pytest.raises(fault):
+    with pytest.raises(StoreError if fault is OSError else fault):
         build(quick, silent)
     assert contents(quick.out) == before
     assert {path.name for path in quick.out.iterdir()} == {"pupil_float32.onnx", "pupil_int8_openvino"}
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_the_folder_as_it_was(quick: Plan) -> None:
+    before = contents(quick.out)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match=r"out: the build stopped: .*: make room or give another --out"):
+            build(quick, silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents(quick.out) == before
+
+
+def test_a_signature_of_the_older_bundle_goes_with_it(quick: Plan) -> None:
+    for name in ("pupil_float32.onnx.sig", "pupil_int8_openvino.sig"):
+        (quick.out / name).write_text("of the older one")
+    build(quick, silent)
+    assert {file.name for file in quick.out.glob("*.sig")} == {"pupil_int8_openvino.sig"}
 
 
 def test_a_build_that_fails_while_measuring_leaves_the_folder_as_it_was(

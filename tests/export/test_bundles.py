@@ -1,6 +1,7 @@
 """Bundles made from a real student: each opens on the trap, and sees what the student sees."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from trap_contract.decode import DecodeSettings
 from trap_contract.detections import Detections
 from trap_contract.detector import Detector
 from trap_contract.suppression import iou_matrix
-from trap_export.building import TOOLS, Plan
+from trap_export.building import TOOLS, Plan, build
 
 from export.conftest import FORMATS
 
-NAMES = [f"{kind}-{precision}" for kind in FORMATS for precision in ("float32", "int8")]
+NAMES = [*(f"{kind}-{precision}" for kind in FORMATS for precision in ("float32", "int8")), "openvino-float16"]
 LIKE_PREDICT = DecodeSettings(threshold=0.25, iou=0.5)
 
 
@@ -50,9 +51,9 @@ def test_the_student_finds_most_discs(bundles: dict[str, Path]) -> None:
     assert manifest.metrics.map50 > 0.3  # a student that finds nothing would agree with anything
 
 
-def test_a_build_leaves_six_bundles_and_a_report(bundles: dict[str, Path], plan: Plan) -> None:
-    expected = {path.name for path in bundles.values()} | {"report.json"}
-    assert len(expected) == 7
+def test_a_build_leaves_its_bundles_and_reports(bundles: dict[str, Path], plan: Plan) -> None:
+    expected = {path.name for path in bundles.values()} | {"report.json", "report.md", "report.html"}
+    assert set(bundles) == set(NAMES)
     assert {path.name for path in plan.out.iterdir()} == expected
 
 
@@ -103,6 +104,18 @@ def test_an_int8_bundle_is_far_smaller(bundles: dict[str, Path], kind: str) -> N
     assert size(bundles[f"{kind}-int8"]) < 0.5 * size(bundles[f"{kind}-float32"])
 
 
+def test_a_float16_folder_is_half_the_size(bundles: dict[str, Path]) -> None:
+    half, whole = ((bundles[f"openvino-{kind}"] / "model.bin").stat().st_size for kind in ("float16", "float32"))
+    assert half < 0.55 * whole
+
+
+def test_the_same_weights_data_and_versions_make_the_same_bytes(
+    bundles: dict[str, Path], plan: Plan, tmp_path: Path
+) -> None:
+    again = {bundle.path.name: bundle.sha256 for bundle in build(replace(plan, out=tmp_path), lambda _: None)}
+    assert again == {path.name: bundle_digest(path) for path in bundles.values()}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_manifest_says_where_the_weights_come_from(bundles: dict[str, Path], plan: Plan, name: str) -> None:
     manifest = read_manifest(bundles[name])
@@ -120,7 +133,9 @@ def test_all_bundles_recommend_the_same_threshold_and_name_the_same_reference(bu
     assert len({manifest.provenance.calibration_digest for manifest in manifests}) == 2
     references = {manifest.model_dump_json(include={"metrics_float"}) for manifest in manifests}
     assert len(references) == 1
-    assert manifests[0].metrics == manifests[0].metrics_float
+    assert manifests[0].metrics_float is not None
+    assert manifests[0].metrics is not None
+    assert manifests[0].metrics.map50_95 == pytest.approx(manifests[0].metrics_float.map50_95, abs=1e-3)
 
 
 def test_the_report_repeats_what_the_bundles_say(bundles: dict[str, Path], plan: Plan) -> None:
@@ -133,6 +148,7 @@ def test_the_report_repeats_what_the_bundles_say(bundles: dict[str, Path], plan:
         assert report[path.name]["sha256"] == bundle_digest(path)
         assert report[path.name]["precision"] == manifest.precision
         assert report[path.name]["metrics"]["map50"] == manifest.metrics.map50
+        assert report[path.name]["quantisation"] == manifest.provenance.quantisation
 
 
 @pytest.mark.parametrize("name", NAMES)

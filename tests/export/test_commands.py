@@ -47,7 +47,7 @@ def test_show_prints_the_manifest(bundles: dict[str, Path], workplace: Path) -> 
     assert result.exit_code == 0
     manifest = read_manifest(bundles["openvino-int8"])
     assert manifest is not None
-    assert json.loads(result.stdout) == json.loads(manifest.to_json())
+    assert result.stdout.startswith(manifest.to_json())
     assert list(workplace.iterdir()) == []
 
 
