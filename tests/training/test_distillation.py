@@ -11,6 +11,7 @@ import yaml
 from pupil import NETWORK
 from torch import nn
 from trap_training.distillation import DistilledModel
+from trap_training.networks import network_file
 from trap_training.terms import Term
 from trap_training.terms.feature import ChannelWise, Hint, Native
 from trap_training.terms.localisation import Boxes, Localisation
@@ -184,3 +185,30 @@ def test_copies_work_and_leave_stored_answers_behind(copied: Any, batch: dict[st
     assert twin.stored is None
     assert model.stored is not None
     torch.testing.assert_close(twin.train().loss(batch)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "bins"),
+    [
+        ("yolov8s", "yolov8n", 16),
+        ("yolov5x", "yolov5n", 16),
+        ("yolo11s", "yolo11n", 16),
+        ("yolo26s", "yolo26n", 1),
+        ("yolov8s", "yolov8n_relu", 16),
+        ("yolov8s", "pico_relu", 16),
+    ],
+)
+def test_every_pair_of_the_field_learns(batch: dict[str, Any], teacher: str, student: str, bins: int):
+    place = Localisation() if bins > 1 else Boxes()
+    sides = [
+        DetectionModel(str(network_file(f"{name}.yaml") or f"{name}.yaml"), nc=CLASSES, verbose=False)
+        for name in (teacher, student)
+    ]
+    sides[1].args = get_cfg(overrides={"imgsz": SIDE, "dis": GAIN})
+    model = DistillationModel(*sides)
+    model.__class__ = DistilledModel
+    model.prepare((Response(), place, Hint(), Native(weight=GAIN)))
+    _, gradients = learn(model.train(), batch)
+    assert model.student_model.model[-1].reg_max == bins
+    assert {name.split(".")[0] for name in gradients} == {"student_model", "projector", "adapters"}
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
