@@ -66,7 +66,10 @@ FORMATS: dict[str, Target] = {
 DEFAULT_FORMATS = ("tflite", "onnx", "openvino")
 TRAP_IOU = 0.5
 EQUAL = 0.001
-"""Variants of a sweep whose mAP50-95 differ by less are equal, and the faster one is taken."""
+"""Variants of a sweep whose mAP50-95 differ by less are equal, and the faster one is taken.
+
+So two sweeps can take different variants, and only then differ in their bytes; the manifest names the variant.
+"""
 TOOLS = (
     "ai-edge-litert",
     "ai-edge-quantizer",
