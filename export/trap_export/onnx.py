@@ -26,7 +26,7 @@ VARIANTS: tuple[Variant, ...] = (
 _RANGES: dict[str, dict[str, object]] = {
     "min-max": {},
     # One picture a stride: the histograms otherwise wait until every tensor of every picture is in memory.
-    "percentile": {"CalibPercentile": 99.99, "CalibStridedMinMax": 1},
+    "percentile": {"CalibPercentile": 99.999, "CalibStridedMinMax": 1},
     "moving average": {"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.05},
 }
 
