@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PURPOSES = {
     "demo": ["-e", ".[agent,server]"],
-    "all": ["-e", ".[agent,onnx,openvino,server,export,training]", "--group", "dev"],
+    "all": ["-e", ".[agent,onnx,openvino,server,postgres,parquet,export,training]", "--group", "dev"],
 }
 
 

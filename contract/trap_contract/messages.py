@@ -27,7 +27,12 @@ Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 ClassName = Annotated[str, Field(min_length=1, max_length=64)]
 
 Semantics = Literal["occupancy", "arrivals", "catch_delta"]
-GapReason = Literal["no_frame", "unreadable", "overload", "start", "stop"]
+GapReason = Literal["no_frame", "unreadable", "overload", "start", "stop", "schedule", "camera", "disk"]
+Throttle = Literal[
+    "under_voltage", "frequency_capped", "throttled", "soft_temperature_limit",
+    "under_voltage_before", "frequency_capped_before", "throttled_before", "soft_temperature_limit_before",
+]  # fmt: skip
+CommandState = Literal["running", "done", "failed", "expired", "refused"]
 
 
 class _Model(BaseModel):
@@ -173,6 +178,68 @@ class Birth(_Model):
     semantics: Semantics
     window_s: Seconds
     held: tuple[AckRange, ...] = ()
+
+
+class Health(_Model):
+    """Topic `health`: how the board fares; what it can't tell is null, never a guess."""
+
+    v: Literal[1] = 1
+    trap: Name
+    boot: Boot
+    wall_ms: Milliseconds
+    uptime_s: Seconds | None = None
+    soc_celsius: Annotated[float, Field(ge=-60, le=200, allow_inf_nan=False)] | None = None
+    throttle: tuple[Throttle, ...] | None = None
+    disk_free_mb: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    memory_mb: Annotated[float, Field(ge=0, allow_inf_nan=False, description="resident, this program")] | None = None
+    memory_free_mb: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    camera_fps: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    sharpness: Annotated[float, Field(ge=0, allow_inf_nan=False, description="variance of the Laplacian")] | None = None
+    brightness: Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)] | None = None
+    lens: Literal["clear", "blurred", "dark", "overexposed"] | None = None
+    outbox_held: Annotated[int, Field(ge=0)] | None = None
+    outbox_dropped: Annotated[int, Field(ge=0)] | None = None
+    battery_volts: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    air_celsius: Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)] | None = None
+    humidity_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+
+
+class Resend(_Model):
+    """Topic `resend`: the collector misses these windows and asks for them."""
+
+    v: Literal[1] = 1
+    trap: Name
+    ranges: Annotated[tuple[AckRange, ...], Field(min_length=1)]
+
+
+class Lost(_Model):
+    """Topic `lost`: these windows are gone for good; the collector records their effort as lost, never as zero."""
+
+    v: Literal[1] = 1
+    trap: Name
+    ranges: Annotated[tuple[AckRange, ...], Field(min_length=1)]
+    reason: Literal["outbox_full", "outbox_damaged", "never_held"]
+
+
+class Command(_Model):
+    """Topic `command`, never retained: one request to a trap; after `expires_wall_ms` it must not be carried out."""
+
+    v: Literal[1] = 1
+    trap: Name
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    name: Annotated[str, Field(pattern="^[a-z_]{1,32}$")]
+    arguments: dict[str, str | int | float | bool | None] = {}
+    expires_wall_ms: Milliseconds
+
+
+class Answer(_Model):
+    """Topic `answer`: what became of a command; several may follow one another, the last one counts."""
+
+    v: Literal[1] = 1
+    trap: Name
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    state: CommandState
+    text: Annotated[str, Field(max_length=4096)] = ""
 
 
 Message = TypeVar("Message", bound=BaseModel)

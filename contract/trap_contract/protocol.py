@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from trap_contract.manifest import Manifest
-from trap_contract.messages import Ack, Birth, CountBatch, State
-from trap_contract.topics import ACK, BIRTH, COUNTS, NAME_PATTERN, ROOT, STATE
+from trap_contract.messages import Ack, Answer, Birth, Command, CountBatch, Health, Lost, Resend, State
+from trap_contract.topics import ACK, ANSWER, BIRTH, COMMAND, COUNTS, HEALTH, LOST, NAME_PATTERN, RESEND, ROOT, STATE
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PROTOCOL_VERSION = "1.0.0"
@@ -44,6 +44,11 @@ CHANNELS = (
     Channel(ACK, Ack, "collector", is_retained=False),
     Channel(STATE, State, "trap", is_retained=True),
     Channel(BIRTH, Birth, "trap", is_retained=True),
+    Channel(HEALTH, Health, "trap", is_retained=False),
+    Channel(RESEND, Resend, "collector", is_retained=False),
+    Channel(LOST, Lost, "trap", is_retained=False),
+    Channel(COMMAND, Command, "collector", is_retained=False),
+    Channel(ANSWER, Answer, "trap", is_retained=False),
 )
 
 

@@ -10,7 +10,12 @@ COUNTS = "counts"
 ACK = "ack"
 STATE = "state"
 BIRTH = "birth"
-LEAVES = (COUNTS, ACK, STATE, BIRTH)
+HEALTH = "health"
+RESEND = "resend"
+LOST = "lost"
+COMMAND = "command"
+ANSWER = "answer"
+LEAVES = (COUNTS, ACK, STATE, BIRTH, HEALTH, RESEND, LOST, COMMAND, ANSWER)
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,35}"
 _NAME = re.compile(NAME_PATTERN)

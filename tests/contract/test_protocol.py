@@ -11,7 +11,19 @@ import pytest
 from hypothesis import given
 from pydantic import BaseModel
 from trap_contract.manifest import Manifest, parse_manifest
-from trap_contract.messages import Ack, Birth, CountBatch, State, Window, parse_message
+from trap_contract.messages import (
+    Ack,
+    Answer,
+    Birth,
+    Command,
+    CountBatch,
+    Health,
+    Lost,
+    Resend,
+    State,
+    Window,
+    parse_message,
+)
 from trap_contract.protocol import CHANNELS, asyncapi, json_schema, protocol_files
 from trap_contract.topics import LEAVES, TrapAddress, parse_topic
 
@@ -26,6 +38,11 @@ MODELS: dict[str, type[BaseModel]] = {
     "ack": Ack,
     "state": State,
     "birth": Birth,
+    "health": Health,
+    "resend": Resend,
+    "lost": Lost,
+    "command": Command,
+    "answer": Answer,
     "manifest": Manifest,
 }
 
@@ -129,8 +146,17 @@ def test_asyncapi_says_who_sends_and_what_is_retained() -> None:
         name: (operation["bindings"]["mqtt"]["qos"], operation["bindings"]["mqtt"]["retain"])
         for name, operation in asyncapi()["operations"].items()
     }
-    expected = {"send_counts": (1, False), "receive_ack": (1, False), "send_state": (1, True), "send_birth": (1, True)}
-    assert found == expected
+    retained = {"send_state": (1, True), "send_birth": (1, True)}
+    once = (
+        "send_counts",
+        "receive_ack",
+        "send_health",
+        "receive_resend",
+        "send_lost",
+        "receive_command",
+        "send_answer",
+    )
+    assert found == retained | dict.fromkeys(once, (1, False))
 
 
 def test_every_reference_in_asyncapi_leads_somewhere() -> None:
