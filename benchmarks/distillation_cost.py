@@ -12,21 +12,24 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trap_contract.dataset import DataSet
 from trap_contract.quiet import quiet_ultralytics
-from trap_training.distillation import Lesson, LessonTrainer, lesson_trainer
-from trap_training.lessons import stored_views, write_start
 from trap_training.part import Setting, use_threads
 from trap_training.pictures.rendering import render_dataset
 from trap_training.recipe import DEFAULT_TERMS, Augmentation, Network, Optimisation
 from trap_training.terms.feature import Native
+
+if TYPE_CHECKING:  # they import Ultralytics, which must be quiet by then and must not write to standard output
+    from trap_training.distillation import LessonTrainer
 
 WAYS = ("plain", "live", "stored", "native")
 BATCH = 16
@@ -40,7 +43,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     flags = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, redirect_stdout(sys.stderr):
         times, storing = measured(Path(place), flags.rounds, flags.pictures, flags.threads)
     result = summary(times) | {"storing_seconds_a_view": storing, "threads": flags.threads}
     print(json.dumps(result) if flags.json else as_table(result))
@@ -51,6 +54,8 @@ def measured(folder: Path, rounds: int, pictures: int, threads: int) -> tuple[di
     for _ in render_dataset(folder / "data", {"train": pictures, "val": 8}, 224, 0, 1):
         pass
     quiet_ultralytics(folder / "ultralytics", online=False)
+    from trap_training.lessons import write_start
+
     use_threads(threads)
     data = DataSet.load(folder / "data" / "data.yaml")
     teacher = write_start(Network(model="yolov8s.yaml", epochs=1), data, folder, seed=0)
@@ -69,8 +74,11 @@ def measured(folder: Path, rounds: int, pictures: int, threads: int) -> tuple[di
     return times, storing
 
 
-def prepared(way: str, data: DataSet, teacher: Path, folder: Path) -> LessonTrainer:
+def prepared(way: str, data: DataSet, teacher: Path, folder: Path) -> "LessonTrainer":
     """A trainer of this way, set up to take steps."""
+    from trap_training.distillation import Lesson, lesson_trainer
+    from trap_training.lessons import stored_views
+
     setting = Setting(data.file, 224, Optimisation(batch=BATCH, nbs=BATCH), Augmentation(), "cpu")
     views = stored_views(folder / "views", data, setting, epochs=1) if way in {"plain", "stored"} else None
     answers = views.folder / "answers" if views is not None and way == "stored" else None
@@ -88,14 +96,14 @@ def prepared(way: str, data: DataSet, teacher: Path, folder: Path) -> LessonTrai
     return trainer
 
 
-def batches(trainer: LessonTrainer) -> Iterator[dict[str, Any]]:
+def batches(trainer: "LessonTrainer") -> Iterator[dict[str, Any]]:
     """Batches without end."""
     trainer._model_train()  # noqa: SLF001
     while True:
         yield from trainer.train_loader
 
 
-def step(trainer: LessonTrainer, batch: dict[str, Any]) -> None:
+def step(trainer: "LessonTrainer", batch: dict[str, Any]) -> None:
     """What Ultralytics' training loop does with a batch."""
     losses, _ = trainer.model(trainer.preprocess_batch(batch))
     losses.sum().backward()
@@ -103,31 +111,37 @@ def step(trainer: LessonTrainer, batch: dict[str, Any]) -> None:
 
 
 def summary(times: dict[str, list[float]]) -> dict[str, Any]:
-    """Median, minimum and maximum of each way's steps, and medians beside the plain one's."""
-    plain = statistics.median(times["plain"])
-    ways = {
-        way: {
-            "median_s": statistics.median(found),
-            "min_s": min(found),
-            "max_s": max(found),
-            "times_plain": statistics.median(found) / plain,
-        }
-        for way, found in times.items()
-    }
+    """Median, minimum and maximum of each way's steps, and its rounds' ratios to the plain ones."""
+    ways = {}
+    for way, found in times.items():
+        ratios = [mine / plain for mine, plain in zip(found, times["plain"], strict=True)]
+        spread = statistics.quantiles(ratios, n=4)
+        ways[way] = {
+            "median_s": statistics.median(found), "min_s": min(found), "max_s": max(found),
+            "times_plain": spread[1], "middle_half": [spread[0], spread[2]],
+        }  # fmt: skip
     tools = {tool: version(tool) for tool in ("torch", "ultralytics")}
-    return {"ways": ways, "steps": len(times["plain"]), "batch": BATCH, "tools": tools, "machine": platform.processor()}
+    machine = f"{platform.platform()}, {processor()}"
+    return {"ways": ways, "steps": len(times["plain"]), "batch": BATCH, "tools": tools, "machine": machine}
+
+
+def processor() -> str:
+    """The processor's name, as the kernel gives it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def as_table(result: dict[str, Any]) -> str:
     """The result for people."""
-    lines = [f"{'way':<8}{'median s':>10}{'min':>8}{'max':>8}{'x plain':>9}"]
+    lines = [f"{'way':<8}{'median s':>10}{'min':>8}{'max':>8}{'x plain':>9}  middle half"]
     for way, row in result["ways"].items():
         lines.append(
             f"{way:<8}{row['median_s']:>10.3f}{row['min_s']:>8.3f}{row['max_s']:>8.3f}{row['times_plain']:>9.2f}"
+            "  {:.2f} to {:.2f}".format(*row["middle_half"])
         )
     lines.append(f"{result['steps']} interleaved steps of {result['batch']} pictures, {result['threads']} threads")
     lines.append(f"storing a view and its answer, once: {result['storing_seconds_a_view']:.3f} s")
-    lines.append(f"python {platform.python_version()}, {result['tools']}, {platform.platform()}")
+    lines.append(f"python {platform.python_version()}, {result['tools']}, {result['machine']}")
     return "\n".join(lines)
 
 

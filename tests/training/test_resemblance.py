@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from trap_contract.pictures import read_picture
 from trap_scene import render_picture
-from trap_training.pictures.resemblance import MAX_DISTANCE, Look, alike, look_at
+from trap_training.pictures.resemblance import MAX_DISTANCE, Look, alike, apart_from, look_at
 
 Pixels = NDArray[np.uint8]
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -53,6 +53,15 @@ def test_every_earlier_picture_of_a_scene_is_named() -> None:
         (3, [1]),
         (4, [0, 2]),
     ]
+
+
+def test_pictures_that_show_a_scene_of_others_are_left_out(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.png" for name in ("val", "same", "other", "other_again")}
+    seen = (scene(1), darker(scene(1)), scene(2), darker(scene(2)))
+    for file, pixels in zip(files.values(), seen, strict=True):
+        cv2.imwrite(str(file), pixels)
+    others = [files["other"], files["other_again"]]
+    assert apart_from([files["same"], *others], [files["val"]]) == others
 
 
 @pytest.mark.skipif(not BOARDS.is_dir(), reason=f"{BOARDS} is not here")

@@ -27,8 +27,8 @@ def write(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ("  odd: {epochs: 1}\n", r"arms\.odd: .*either model or start"),
-        ("  odd: {model: n.yaml, start: normal, epochs: 1}\n", r"arms\.odd: .*either model or start"),
+        ("  odd: {epochs: 1}\n", r"arms\.odd: .*give model, start, or both"),
+        ("  odd: {model: n.yaml, start: later, epochs: 1}\n", "odd starts from 'later'"),
         ("  odd: {start: later, epochs: 1}\n  later: {model: n.yaml, epochs: 1}\n", "odd starts from 'later'"),
         ("  odd: {start: normal, epochs: 0}\n", r"arms\.odd\.epochs"),
         ("  odd: {model: n.yaml, epochs: 1, distillation: {terms: [{term: magic}]}}\n", r"distillation\.terms\.0"),

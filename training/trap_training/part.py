@@ -34,6 +34,8 @@ class Part:
     lesson: Any = None
     """A `distillation.Lesson`; it is not imported here, because that would load torch for every command."""
     teacher: Path | None = None
+    weights: Path | None = None
+    """A checkpoint whose weights a model YAML begins with, as far as names and shapes agree."""
 
     @property
     def best(self) -> Path:
@@ -99,6 +101,8 @@ class Part:
             **setting.optimisation.model_dump(),
             **setting.augmentation.model_dump(),
         }
+        if self.weights is not None:
+            arguments["pretrained"] = str(self.weights.resolve())
         return arguments if self.teacher is None else arguments | {"distill_model": str(self.teacher.resolve())}
 
 

@@ -86,7 +86,6 @@ class Optimisation(Strict):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0005
     warmup_epochs: Annotated[float, Field(ge=0)] = 3.0
-    warmup_bias_lr: Annotated[float, Field(ge=0)] = 0.0  # Ultralytics' 0.1 is for SGD: AdamW loses what it knew
     cos_lr: bool = False
 
 

@@ -7,10 +7,12 @@ stickytrap, which holds some photographs twice, it proposes 59 right pairs, of w
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from trap_contract.pictures import read_picture
 
 MAX_DISTANCE = 6
 """Bits of 64 in which the hashes of one scene may differ."""
@@ -57,6 +59,14 @@ def alike(looks: list[Look]) -> Iterator[tuple[int, list[int]]]:
         columns = np.flatnonzero(near.any(axis=0))
         same = near[:, columns] & (details[rows] @ details[columns].T >= SAME_DETAIL)
         yield from ((int(rows[place]), columns[same[place]].tolist()) for place in np.flatnonzero(same.any(axis=1)))
+
+
+def apart_from(pictures: list[Path], others: list[Path]) -> list[Path]:
+    """The pictures that show no scene of the others. Raises DataError for one that can't be read."""
+    looks = [look_at(read_picture(picture)) for picture in [*others, *pictures]]
+    count = len(others)
+    seen = {place for place, earlier in alike(looks) if place >= count > min(earlier)}
+    return [picture for place, picture in enumerate(pictures, count) if place not in seen]
 
 
 def _detail(small: NDArray[np.float32]) -> NDArray[np.float32]:

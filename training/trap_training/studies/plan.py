@@ -23,20 +23,25 @@ class PseudoLabels(Strict):
 
 
 class Arm(Strict):
-    """One way to train: a network from the start, or another arm's student trained on."""
+    """One way to train: a network from the start, another arm's student trained on, or both.
+
+    With both, the network begins with what has the same name and shape in that student: one with another activation
+    goes on where the student stopped.
+    """
 
     model: Annotated[str, Field(pattern=r"\.(ya?ml|pt)$")] | None = None
     start: Name | None = None
     epochs: Annotated[int, Field(ge=1)]
     lr0: Annotated[float, Field(gt=0)] | None = None
+    warmup_epochs: Annotated[float, Field(ge=0)] | None = None
     distillation: Distillation | None = None
     pseudo_labels: PseudoLabels | None = None
     stored_views: bool = True
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.model is None) == (self.start is None):
-            raise ValueError("give either model or start")
+        if self.model is None and self.start is None:
+            raise ValueError("give model, start, or both")
         if self.distillation is not None and self.distillation.scheme != "offline":
             raise ValueError("a study compares offline distillation; run other schemes as recipes")
         return self

@@ -16,10 +16,11 @@ from trap_contract.quiet import quiet_ultralytics
 
 from trap_training.network_checks import bytes_of_views, check_networks, load_network
 from trap_training.part import Part, Setting, use_threads
+from trap_training.pictures.resemblance import apart_from
 from trap_training.pseudo_labels import Labelling, balance
 from trap_training.recipe import Network
 from trap_training.running import claimed, write_data_file
-from trap_training.studies.plan import TEACHER, Arm, PseudoLabels, Study
+from trap_training.studies.plan import TEACHER, PseudoLabels, Study
 from trap_training.studies.scoring import Scores, score
 
 
@@ -105,7 +106,7 @@ class Trial:
 
     def _teacher(self, data: DataSet) -> Trained:
         network = self.study.teacher
-        setting = self._setting("labelled", None)
+        setting = self._setting("labelled", {})
         part = Part(self.folder / TEACHER, network.model, network.epochs, 0, setting)
         weights = Path(network.model) if network.epochs == 0 else part.train()
         part = Part(weights.parents[1], network.model, network.epochs, 0, setting)
@@ -116,22 +117,20 @@ class Trial:
 
         arm = self.study.arms[name]
         content = "labelled" if arm.pseudo_labels is None else self._pseudo_labelled(arm.pseudo_labels, data, teacher)
-        setting = self._setting(content, arm.lr0)
+        setting = self._setting(content, {"lr0": arm.lr0, "warmup_epochs": arm.warmup_epochs})
         pictures = DataSet.load(setting.data_file)
         seen_before = self.study.depth(name)  # training on gets views of its own
         stored = stored_views(self.folder / "views", pictures, setting, arm.epochs, seed=seen_before)
         views = stored if arm.stored_views else None
         lesson = lesson_of(arm.distillation, views, teacher.best)
+        start = None if arm.start is None else self._place(arm.start, seed) / "weights" / "best.pt"
         part = Part(
-            self._place(name, seed), self._start(arm, seed), arm.epochs, seed, setting, lesson,
-            teacher.best if arm.distillation else None,
+            self._place(name, seed), arm.model or str(start), arm.epochs, seed, setting, lesson,
+            teacher.best if arm.distillation else None, start,
         )  # fmt: skip
         part.train()
         seen = arm.epochs * len(pictures.pictures("train"))
         return self._scored(name, part, seen, seen if arm.distillation else 0)
-
-    def _start(self, arm: Arm, seed: int) -> str:
-        return str(arm.model) if arm.start is None else str(self._place(arm.start, seed) / "weights" / "best.pt")
 
     def _place(self, arm: str, seed: int) -> Path:
         return self.folder / arm / f"seed{seed}"
@@ -139,19 +138,23 @@ class Trial:
     def _data_file(self, content: str) -> Path:
         return (self.folder / f"{content}.yaml").resolve()
 
-    def _setting(self, content: str, lr0: float | None) -> Setting:
-        optimisation = self.study.optimisation
-        if lr0 is not None:
-            optimisation = optimisation.model_copy(update={"lr0": lr0})
+    def _setting(self, content: str, own: dict[str, float | None]) -> Setting:
+        """What all arms share, but for an arm's own rates."""
+        given = {name: value for name, value in own.items() if value is not None}
+        optimisation = self.study.optimisation.model_copy(update=given)
         return Setting(self._data_file(content), self.study.imgsz, optimisation, self.study.augmentation, self.device)
 
     def _pseudo_labelled(self, wanted: PseudoLabels, data: DataSet, teacher: Part) -> str:
-        """The labelled pictures and those the teacher has labelled, as a data set of its own; returns its name."""
+        """The labelled pictures and those the teacher has labelled, as a data set of its own; returns its name.
+
+        A picture that shows a scene of val or test is left out: one photograph can be in a collection twice.
+        """
         name = f"pseudo_{hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()[:8]}"
         folder = self.folder / name
         if not (folder / "balance.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            pictures = data.pictures(wanted.pictures)
+            judging = data.pictures("val") + data.pictures(self.study.test)
+            pictures = apart_from(data.pictures(wanted.pictures), judging)
             labelling = Labelling(teacher.best, pictures, data.names, self.study.imgsz, wanted.confidence)
             kept = list(track(labelling.write(folder), "labelling", len(pictures), console=Console(stderr=True)))
             (folder / "balance.json").write_text(json.dumps(balance(kept, data.names), indent=1))
