@@ -14,8 +14,8 @@ import yaml
 from numpy.typing import NDArray
 
 from trap_contract.errors import DataError
+from trap_contract.pictures import PICTURE_SUFFIXES
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 SPLITS = ("train", "val", "test")
 UNLABELLED = "unlabelled"
 """A fourth place a YAML may name: pictures nobody has labelled, for a teacher to label; trainers ignore it."""

@@ -27,12 +27,15 @@ Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 ClassName = Annotated[str, Field(min_length=1, max_length=64)]
 
 Semantics = Literal["occupancy", "arrivals", "catch_delta"]
+BoardChange = Literal["emptied", "moved"]
 GapReason = Literal["no_frame", "unreadable", "overload", "start", "stop", "schedule", "camera", "disk"]
 Throttle = Literal[
     "under_voltage", "frequency_capped", "throttled", "soft_temperature_limit",
     "under_voltage_before", "frequency_capped_before", "throttled_before", "soft_temperature_limit_before",
 ]  # fmt: skip
 CommandState = Literal["running", "done", "failed", "expired", "refused"]
+LossReason = Literal["outbox_full", "outbox_damaged", "never_held", "acknowledged"]
+_NEWER_FIELDS = frozenset({"corrected", "board"})
 
 
 class _Model(BaseModel):
@@ -69,6 +72,14 @@ class Occupancy(_Model):
     max: Count
 
 
+class Corrected(_Model):
+    """How many there truly were of a class, from what the model confuses and overlooks: estimate and 95 % interval."""
+
+    estimate: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    high: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Latency(_Model):
     """Milliseconds from a frame in memory to its counts."""
 
@@ -90,7 +101,9 @@ class Window(_Model):
     """One closed counting window of one trap.
 
     `counts` has every class of the model, zeros included; it is null exactly when no frame was analysed.
-    With `occupancy` semantics a count is the median number in the picture, halves rounded up.
+    With `occupancy` semantics a count is the median number in the picture, halves rounded up; with `arrivals` how many
+    came, each confirmed within the window; with `catch_delta` how many are on the board that were not there before,
+    and `board` says whether it was emptied or moved meanwhile. `corrected` is empty where nothing can be said.
     """
 
     boot: Boot
@@ -103,6 +116,8 @@ class Window(_Model):
     semantics: Semantics
     counts: dict[ClassName, Count] | None
     occupancy: dict[ClassName, Occupancy] = {}
+    corrected: dict[ClassName, Corrected] = {}
+    board: BoardChange | None = None
     confidence: dict[ClassName, Score] = {}
     effort: Effort
     model: ModelRef
@@ -115,8 +130,13 @@ class Window(_Model):
         return self
 
     def canonical(self) -> bytes:
-        """The bytes that identify this content: JSON with sorted keys, because a map of classes has no order."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+        """The bytes that identify this content: JSON with sorted keys, because a map of classes has no order.
+
+        A field that says nothing is left out if older programs do not have it, so that all agree on the bytes.
+        """
+        content = self.model_dump(mode="json")
+        said = {name: value for name, value in content.items() if value or name not in _NEWER_FIELDS}
+        return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
 
     def digest(self) -> str:
         """SHA-256 of the canonical content, hex."""
@@ -148,7 +168,10 @@ class AckRange(_Model):
 
 
 class Ack(_Model):
-    """Topic `ack`: these windows are committed to the collector's database; only now may the trap forget them."""
+    """Topic `ack`: these windows, or that they are lost, are committed to the collector's database.
+
+    Only now may the trap forget them.
+    """
 
     v: Literal[1] = 1
     trap: Name
@@ -178,6 +201,9 @@ class Birth(_Model):
     semantics: Semantics
     window_s: Seconds
     held: tuple[AckRange, ...] = ()
+    settings: Annotated[
+        dict[str, str | int | float | bool | None], Field(description="in force, of those that `configure` can change")
+    ] = {}
 
 
 class Health(_Model):
@@ -205,7 +231,10 @@ class Health(_Model):
 
 
 class Resend(_Model):
-    """Topic `resend`: the collector misses these windows and asks for them."""
+    """Topic `resend`: the collector misses these windows and asks for them.
+
+    The trap sends those that it holds at once, and answers for the others with `lost`.
+    """
 
     v: Literal[1] = 1
     trap: Name
@@ -213,16 +242,26 @@ class Resend(_Model):
 
 
 class Lost(_Model):
-    """Topic `lost`: these windows are gone for good; the collector records their effort as lost, never as zero."""
+    """Topic `lost`: these windows are gone for good; the collector records their effort as lost, never as zero.
+
+    The trap says it unasked when its outbox gave windows up, and repeats it every minute, over connections and
+    restarts, until an `ack` covers the ranges. `outbox_full` and `outbox_damaged`: it had them and lost them;
+    `never_held`: it knows nothing of them; `acknowledged`: an earlier ack covered them, so it has forgotten them.
+    """
 
     v: Literal[1] = 1
     trap: Name
     ranges: Annotated[tuple[AckRange, ...], Field(min_length=1)]
-    reason: Literal["outbox_full", "outbox_damaged", "never_held"]
+    reason: LossReason
 
 
 class Command(_Model):
-    """Topic `command`, never retained: one request to a trap; after `expires_wall_ms` it must not be carried out."""
+    """Topic `command`, never retained: one request to a trap; after `expires_wall_ms` it must not be carried out.
+
+    An id is carried out once; sent again, it is answered again. The message carries the MQTT expiry that leaves it the
+    same time: a trap whose clock is not synchronised goes by that, and refuses a command without it. There are
+    `configure` (arguments: settings by name, null takes one back), `status` and `restart`.
+    """
 
     v: Literal[1] = 1
     trap: Name

@@ -20,7 +20,8 @@ _PROTOCOL_VERSION = "1.0.0"
 _DESCRIPTION = (
     "MQTT 5, JSON, QoS 1. A broker's PUBACK says nothing about storage: the collector commits the windows of a count "
     "batch to its database and then names them on the ack channel, and only then the trap forgets them. A trap resends "
-    "what is not acknowledged; the key (tenant, trap, boot, seq) makes a repetition harmless."
+    "what is not acknowledged; the key (tenant, trap, boot, seq) makes a repetition harmless. What a trap can't "
+    "send any more it names on the lost channel, again and again, until an acknowledgement covers them too."
 )
 
 

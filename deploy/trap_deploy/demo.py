@@ -139,7 +139,7 @@ def watch(site: Site, seconds: float, began_s: float) -> None:
             for window in _windows_after(site, cursor):
                 if cursor == "0-0":
                     console.print(f"first count stored {time.monotonic() - began_s:.1f} s after the start")
-                cursor = f"{window['wall_ms']}-{window['id']}"
+                cursor = f"{window['start_ms']}-{window['id']}"
                 console.print(_line(window), highlight=False)
             time.sleep(0.25)
     except KeyboardInterrupt:
@@ -234,7 +234,7 @@ def _windows_after(site: Site, cursor: str) -> list[dict[str, Any]]:
 
 
 def _line(window: dict[str, Any]) -> str:
-    clock = time.strftime("%H:%M:%S", time.localtime(window["wall_ms"] / 1000))
+    clock = time.strftime("%H:%M:%S", time.localtime(window["start_ms"] / 1000))
     counts = window["counts"]
     words = "not observed" if counts is None else ", ".join(f"{name} {count}" for name, count in counts.items())
     return f"{clock}  {words}"

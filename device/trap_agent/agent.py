@@ -5,7 +5,8 @@ import json
 import platform
 import signal
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
@@ -13,20 +14,35 @@ from typing import TextIO
 
 import numpy as np
 from trap_contract.broker import BrokerAddress
+from trap_contract.correction import Correction
 from trap_contract.detections import Detections
 from trap_contract.detector import Detector
+from trap_contract.errors import BundleError, SourceError
 from trap_contract.logs import log
-from trap_contract.messages import Birth, ModelRef
+from trap_contract.messages import Birth, ModelRef, Semantics, Window
 
+from trap_agent.arrivals import ArrivalCounter
+from trap_agent.catch import CatchCounter
 from trap_agent.clock import Clock, SystemClock, kernel_boot_id
+from trap_agent.conduct import STEADY, BoundarySink, Conduct
+from trap_agent.counters import Counter
 from trap_agent.counting import named_counts
-from trap_agent.feeds import Feed, LiveFeed, ReplayFeed
+from trap_agent.feeds import Feed, open_feed
+from trap_agent.health import Vitals
+from trap_agent.lens import Lens
 from trap_agent.observer import Observer, OnAnalysed
 from trap_agent.outbox import Outbox
+from trap_agent.preview import previewed
+from trap_agent.preview.stage import About
 from trap_agent.publisher import Link, Publisher
+from trap_agent.remote import Remote
 from trap_agent.settings import AgentSettings
+from trap_agent.shutter import Shutter
 from trap_agent.sinks import LineSink, OutboxSink, Sink, new_boot
-from trap_agent.sources import Frame, Source, open_source
+from trap_agent.slots import INSTALLED, SlotFolder, begin, load_bundle, on_trial
+from trap_agent.sources import Frame, Source, open_source, shown
+from trap_agent.systemd import ServiceManager, service_manager
+from trap_agent.tuning import Load, Tuning, begin_tuning, live_values
 from trap_agent.windows import WindowPlan, WindowSeries
 
 EXIT_HELD = 3
@@ -37,15 +53,24 @@ _LEAST_LIVE_S = 60.0
 
 @dataclass(slots=True)
 class StopRequest:
-    """Set by SIGTERM or SIGINT; a second one cuts the draining short."""
+    """Set by SIGTERM or SIGINT; a second one cuts the draining short. SIGHUP asks for the settings to be read again."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     hurry: threading.Event = field(default_factory=threading.Event)
+    reload: threading.Event = field(default_factory=threading.Event)
+    is_restart: bool = False
 
-    def install(self) -> None:
-        """Listen for the two signals."""
+    def install(self, *, reloads: bool) -> None:
+        """Listen for the signals; where nothing reloads, a hang-up ends the agent as it ends any program."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        if reloads:
+            signal.signal(signal.SIGHUP, lambda *_: self.reload.set())
+
+    def restart(self) -> None:
+        """End as by SIGTERM, to begin again."""
+        self.is_restart = True
+        self.stop.set()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         (self.hurry if self.stop.is_set() else self.stop).set()
@@ -64,27 +89,95 @@ class Eye:
     @classmethod
     def open(cls, settings: AgentSettings, clock: Clock) -> "Eye":
         """Load the model, open the source. Raises BundleError or SourceError."""
-        detector = Detector.load(settings.model, settings.threads, settings.threshold)
-        source = open_source(settings.source, settings.fps, clock)
+        detector = load_bundle(settings)
+        source = open_source(settings.source, settings.fps, clock, settings.state_dir)
         model = ModelRef(
             id=detector.manifest.id,
             sha256=detector.sha256,
             threshold=detector.settings.threshold,
             backend=detector.runtime.description,
         )
-        plan = WindowPlan(settings.window, source.interval_s, detector.manifest.classes, model, kernel_boot_id())
-        log.info("counting", model=model.id, backend=model.backend, source=settings.source, window_s=settings.window)
+        plan = WindowPlan(
+            settings.window,
+            source.interval_s,
+            detector.manifest.classes,
+            model,
+            kernel_boot_id(),
+            settings.semantics,
+            _correction(detector, settings.semantics),
+        )
+        log.info(
+            "counting",
+            model=model.id,
+            backend=model.backend,
+            source=shown(settings.source),
+            window_s=settings.window,
+            semantics=settings.semantics,
+        )
         return cls(settings, clock, detector, source, plan)
 
-    def watch(self, sink: Sink, stop: threading.Event, on_analysed: OnAnalysed | None = None) -> None:
-        """Fill windows until the source ends or `stop` is set."""
-        series = WindowSeries(self.plan, self.clock.now())
-        Observer(self.detector, self.settings.tile, series, sink, on_analysed).watch(self._feed(), stop)
+    def changed(self, settings: AgentSettings) -> "Eye":
+        """The same eye with other settings, of those that can change; a source that can't be opened anew stays."""
+        standard = self.detector.manifest.threshold
+        threshold = standard if settings.threshold is None else settings.threshold
+        detector = self.detector.with_settings(replace(self.detector.settings, threshold=threshold))
+        source = self.source
+        if settings.fps != self.settings.fps:
+            try:
+                source = open_source(settings.source, settings.fps, self.clock, settings.state_dir)
+            except SourceError as error:
+                log.error("the source goes on at its old rate", error=str(error))
+        model = self.plan.model.model_copy(update={"threshold": threshold})
+        correction = _correction(detector, self.plan.semantics)
+        plan = replace(
+            self.plan, length_s=settings.window, interval_s=source.interval_s, model=model, correction=correction
+        )
+        return Eye(settings, self.clock, detector, source, plan)
 
-    def _feed(self) -> Feed:
-        if self.source.is_live:
-            return LiveFeed(self.source, self.clock, np.random.default_rng())
-        return ReplayFeed(self.source, self.clock)
+    def open_feed(self) -> Feed:
+        """Frames of the source at its pace."""
+        return open_feed(self.source, self.clock, np.random.default_rng())
+
+    def watch(self, sink: Sink, stop: threading.Event, told: OnAnalysed | None = None, by: Conduct = STEADY) -> None:
+        """Fill windows until the source ends or `stop` is set; settings that wait come into force between two."""
+        counter = _counter(self.plan, self.settings.state_dir)
+        series = WindowSeries(self.plan, self.clock.now(), counter)
+        shutter = Shutter(self.open_feed, self.clock, self.settings.schedule, by.on_sleep)
+        if self.settings.schedule and self.source.pace != "live":
+            log.warning("the schedule is for cameras, this source is looked at always", schedule=self.settings.schedule)
+        boundary = BoundarySink(sink)
+        with previewed(self.settings.preview_address, self._about(), told) as all_told:
+            observer = Observer(self.detector, self.settings.tile, series, boundary, all_told)
+            boundary.between = partial(_change, _Running(self, series, observer, shutter), by)
+            observer.watch(shutter if self.source.pace == "live" else self.open_feed(), stop)
+
+    def _about(self) -> About:
+        model = self.plan.model
+        return About(self.settings.trap, model.id, model.backend, model.threshold, self.plan.classes)
+
+
+@dataclass(slots=True)
+class _Running:
+    eye: Eye
+    series: WindowSeries
+    observer: Observer
+    shutter: Shutter
+
+
+def _change(running: _Running, by: Conduct) -> None:
+    """Put the settings that wait in force."""
+    settings = by.take()
+    if settings is None:
+        return
+    if settings.fps != running.eye.settings.fps:
+        running.shutter.shut()  # a camera that is held can't be opened anew
+    before, running.eye = running.eye, running.eye.changed(settings)
+    running.series.replan(running.eye.plan)
+    running.observer.use(running.eye.detector)
+    running.shutter.follow(settings.schedule)
+    if running.eye.source is not before.source:
+        running.shutter.exchange(running.eye.open_feed)
+    by.on_changed(settings, running.eye.plan)
 
 
 def print_windows(settings: AgentSettings, request: StopRequest, out: TextIO, *, every_frame: bool) -> None:
@@ -102,33 +195,116 @@ def print_windows(settings: AgentSettings, request: StopRequest, out: TextIO, *,
     eye.watch(LineSink(write_line), request.stop, write_frame if every_frame else None)
 
 
-def deliver_windows(settings: AgentSettings, broker: BrokerAddress, request: StopRequest) -> int:
-    """Count and deliver until stopped; the exit status.
+def deliver_windows(
+    settings: AgentSettings, broker: BrokerAddress, request: StopRequest, load: Load | None = None
+) -> int:
+    """Count and deliver until stopped; the exit status. `load` merges all settings again, with those from afar.
 
     Raises StoreError at the end when windows could not be stored.
     """
-    clock = SystemClock()
-    tls = broker.tls_context()
-    eye = Eye.open(settings, clock)
-    boot = new_boot()
-    outbox = Outbox(settings.state_dir, settings.address, boot, clock.now().wall_ms, settings.outbox_limit)
-    link = Link(broker, settings.address, tls, _birth(settings, eye.plan, boot))
-    live_for_s = max(_LEAST_LIVE_S, 2 * settings.window)
-    publisher = Publisher(link, outbox, clock, live_for_s, np.random.default_rng())
-    sink = OutboxSink(outbox, publisher.announce)
-    publisher.start()
+    manager = service_manager()
+    tuning = begin_tuning(settings, load or (lambda _: settings))
+    post = _Post.open(tuning, broker, request)
+    post.publisher.start()
+    manager.ready()
+    _reload_on_request(request, tuning, manager)
     try:
-        eye.watch(sink, request.stop)
-        sink.close()
+        post.watch(request, tuning, manager)
     finally:
-        log.info("draining", held=outbox.held, at_most_s=settings.drain)
-        held = publisher.finish(settings.drain, request.hurry)
-        outbox.close()
+        manager.stopping()
+        log.info("draining", held=post.outbox.held, at_most_s=settings.drain)
+        held = post.publisher.finish(settings.drain, request.hurry)
+        post.outbox.close()
     if held:
         log.warning("stopped; windows wait in the outbox for the next start", held=held)
         return EXIT_HELD
     log.info("stopped; every window is acknowledged")
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """What a delivering agent consists of."""
+
+    eye: Eye
+    outbox: Outbox
+    lens: Lens
+    vitals: Vitals
+    publisher: Publisher
+
+    @classmethod
+    def open(cls, tuning: Tuning, broker: BrokerAddress, request: StopRequest) -> "_Post":
+        settings, clock, tls = tuning.current, SystemClock(), broker.tls_context()
+        if settings.model == INSTALLED:
+            begin(SlotFolder(settings.state_dir))
+        eye = Eye.open(settings, clock)
+        folder, address, boot = settings.state_dir, settings.address, new_boot()
+        outbox = Outbox(folder, address, boot, clock.now().wall_ms, settings.outbox_limit)
+        lens = Lens(folder, shown(settings.source))
+        vitals = Vitals(address, folder, clock, outbox, lens)
+        remote = Remote(settings.trap, folder, tuning, clock, status=vitals.as_text, restart=request.restart)
+        birth = _birth(settings, eye.plan, boot)
+        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote)
+        live_for_s = max(_LEAST_LIVE_S, 2 * settings.window)
+        return cls(eye, outbox, lens, vitals, Publisher(link, outbox, clock, live_for_s, np.random.default_rng()))
+
+    def watch(self, request: StopRequest, tuning: Tuning, manager: ServiceManager) -> None:
+        """Count until stopped. Raises StoreError at the end when windows could not be stored."""
+
+        def stored(window: Window) -> None:
+            self.publisher.announce(window)
+            self.vitals.last = window
+            manager.status(f"last window {window.counts}; {self.outbox.held} wait for the collector")
+
+        def analysed(frame: Frame, _found: Detections) -> None:
+            manager.alive()
+            if frame.pixels is not None:
+                self.lens.look(frame.pixels, frame.at.mono_s)
+
+        def changed(settings: AgentSettings, plan: WindowPlan) -> None:
+            self.publisher.introduce(_birth(settings, plan, self.outbox.boot))
+
+        sink = OutboxSink(self.outbox, stored)
+        judged = on_trial(sink, self.eye.settings, request.restart)
+        self.eye.watch(judged, request.stop, analysed, Conduct(tuning.take, manager.alive, changed))
+        sink.close()
+
+
+def _reload_on_request(request: StopRequest, tuning: Tuning, manager: ServiceManager) -> None:
+    """Start the thread that reads the settings again, apart from the one that watches, so that neither waits."""
+
+    def run() -> None:
+        while request.reload.wait():
+            request.reload.clear()
+            manager.reloading()
+            tuning.reload()
+            manager.ready()
+
+    threading.Thread(target=run, name="settings", daemon=True).start()
+
+
+def _correction(detector: Detector, semantics: Semantics) -> Correction | None:
+    """What corrects the counts; where nothing can, the log says why."""
+    manifest = detector.manifest
+    if semantics != "occupancy":
+        log.info("no corrected counts: a confusion matrix of single pictures says nothing of them", semantics=semantics)
+        return None
+    if detector.settings.threshold != manifest.threshold:
+        log.info("no corrected counts: the confusion matrix holds for one threshold", threshold=manifest.threshold)
+        return None
+    try:
+        return Correction.of(manifest)
+    except BundleError as error:
+        log.info("no corrected counts", reason=str(error))
+        return None
+
+
+def _counter(plan: WindowPlan, state_dir: Path) -> Counter | None:
+    if plan.semantics == "arrivals":
+        return ArrivalCounter(len(plan.classes))
+    if plan.semantics == "catch_delta":
+        return CatchCounter(len(plan.classes), state_dir)
+    return None
 
 
 def _birth(settings: AgentSettings, plan: WindowPlan, boot: str) -> Birth:
@@ -139,8 +315,9 @@ def _birth(settings: AgentSettings, plan: WindowPlan, boot: str) -> Birth:
         board=_board(),
         model=plan.model,
         classes=plan.classes,
-        semantics="occupancy",
+        semantics=plan.semantics,
         window_s=plan.length_s,
+        settings=live_values(settings),
     )
 
 

@@ -4,9 +4,10 @@ import ctypes
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from trap_contract import messages
+if TYPE_CHECKING:
+    from trap_contract import messages
 
 _TIME_ERROR = 5
 _TIMEX_BYTES = 512
@@ -29,8 +30,10 @@ class Moment:
         """What this reading's wall clock says of another monotonic time; never below 0."""
         return max(0, self.wall_ms + round((mono_s - self.mono_s) * 1000))
 
-    def clock(self) -> messages.Clock:
+    def clock(self) -> "messages.Clock":
         """The message's form. The kernel knows that it is disciplined, not by what: chrony with GNSS says ntp too."""
+        from trap_contract import messages  # here, for a capture process has no messages to pay for
+
         return messages.Clock(synced=self.is_synced, source="ntp" if self.is_synced else "none")
 
 

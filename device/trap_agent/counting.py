@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from trap_contract.detections import Detections
 from trap_contract.errors import DataError
-
-from trap_agent.pictures import list_pictures, read_picture
+from trap_contract.pictures import list_pictures, read_picture
+from trap_contract.tiling import tile_grid
 
 Pixels = NDArray[np.uint8]
 
@@ -26,10 +26,11 @@ class PictureDetector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a picture holds, and the milliseconds from pixels in memory to boxes."""
+    """What a picture holds, the milliseconds from pixels in memory to boxes, and how many tiles made it up."""
 
     found: Detections
     latency_ms: float
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def analyse(detector: PictureDetector, pixels: Pixels, tile: int | None) -> Anal
     """Detect in one picture (H, W, 3) BGR, in tiles of `tile` px if given."""
     begun = time.perf_counter()
     found = detector.detect(pixels) if tile is None else detector.detect_tiled(pixels, tile)
-    return Analysis(found, (time.perf_counter() - begun) * 1000)
+    latency_ms = (time.perf_counter() - begun) * 1000
+    return Analysis(found, latency_ms, 1 if tile is None else len(tile_grid(pixels.shape[1], pixels.shape[0], tile)))
 
 
 def count_pictures(detector: PictureDetector, paths: Sequence[Path], tile: int | None) -> Iterator[PictureCount]:

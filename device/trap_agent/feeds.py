@@ -1,6 +1,7 @@
 """Feeds hand frames to the analysis: a replay every frame, a live source the latest one."""
 
 import threading
+import time
 from contextlib import closing
 from typing import Protocol
 
@@ -31,11 +32,18 @@ class Feed(Protocol):
         ...
 
 
+def open_feed(source: Source, clock: Clock, rng: np.random.Generator) -> Feed:
+    """The feed that keeps the source's pace."""
+    if source.pace == "live":
+        return LiveFeed(source, clock, rng)
+    return PatientFeed(source, clock) if source.pace == "patient" else ReplayFeed(source, clock)
+
+
 class ReplayFeed:
     """Every frame of a source that ends, in the source's own time."""
 
     def __init__(self, source: Source, clock: Clock) -> None:
-        self._frames = source.frames()
+        self._frames = (frame for frame in source.frames() if frame is not None)
         self._interval_s = source.interval_s
         self._now = clock.now()
 
@@ -48,6 +56,39 @@ class ReplayFeed:
 
     def close(self) -> Taken:
         return Taken(None, self._now, has_ended=True)
+
+
+class PatientFeed:
+    """The next frame of a live source that lets frames wait: none is ever dropped, and windows wait with them."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._frames = source.frames()
+        self._is_lost = False
+
+    def take(self, timeout_s: float) -> Taken:
+        try:
+            frame = next(self._frames)
+        except SourceError as error:
+            return self._lose(error, timeout_s)
+        self._is_lost = False
+        if frame is not None:
+            return Taken(frame, frame.at)
+        time.sleep(timeout_s)
+        return Taken(None, self._clock.now())
+
+    def close(self) -> Taken:
+        return Taken(None, self._clock.now(), has_ended=True)
+
+    def _lose(self, error: SourceError, timeout_s: float) -> Taken:
+        if not self._is_lost:
+            log.warning("source lost, trying it again and again", error=str(error))
+        self._is_lost = True
+        self._frames = self._source.frames()
+        time.sleep(timeout_s)
+        now = self._clock.now()
+        return Taken(None, now, lost=(now,))
 
 
 class LiveFeed:
@@ -63,14 +104,14 @@ class LiveFeed:
         self._thread.start()
 
     def take(self, timeout_s: float) -> Taken:
-        frame, dropped = self._slot.take(timeout_s)
-        return Taken(frame, self._clock.now(), dropped)
+        frame, dropped, lost = self._slot.take(timeout_s)
+        return Taken(frame, self._clock.now(), dropped, lost)
 
     def close(self) -> Taken:
         self._stop.set()
         self._thread.join(_CLOSE_S)
-        frame, dropped = self._slot.take(0)
-        return Taken(frame, self._clock.now(), dropped, has_ended=True)
+        frame, dropped, lost = self._slot.take(0)
+        return Taken(frame, self._clock.now(), dropped, lost, has_ended=True)
 
     def _run(self) -> None:
         try:
@@ -87,12 +128,14 @@ class LiveFeed:
         try:
             with closing(self._source.frames()) as frames:
                 for frame in frames:
-                    self._slot.put(frame)
-                    count += 1
+                    if frame is not None:
+                        self._slot.put(frame)
+                        count += 1
                     if self._stop.is_set():
                         break
         except SourceError as error:
             if self._stop.is_set():
                 return count
+            self._slot.lose(self._clock.now())
             log.warning("source lost, opening it again", error=str(error))
         return count

@@ -1,12 +1,14 @@
 """The loop that watches: frames in, closed windows out."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from threading import Event
 
 from trap_contract.detections import Detections
 
 from trap_agent.counting import PictureDetector, analyse
 from trap_agent.feeds import Feed
+from trap_agent.regions import Regions
 from trap_agent.sinks import Sink
 from trap_agent.slot import Taken
 from trap_agent.sources import Frame
@@ -30,11 +32,15 @@ class Observer:
         sink: Sink,
         on_analysed: OnAnalysed | None = None,
     ) -> None:
-        self._detector = detector
+        self._detector = Regions(detector)
         self._tile = tile
         self._series = series
         self._sink = sink
         self._on_analysed = on_analysed
+
+    def use(self, detector: PictureDetector) -> None:
+        """Look with this one from the next frame on."""
+        self._detector = Regions(detector)
 
     def watch(self, feed: Feed, stop: Event) -> None:
         """Watch until the feed ends or `stop` is set; the open window is then closed early."""
@@ -48,19 +54,22 @@ class Observer:
         self._hand_over(self._series.finish(last.now))
 
     def _take_in(self, taken: Taken) -> None:
-        for at in taken.dropped:
+        frame = taken.frame
+        notes = [(at, partial(self._series.dropped, at)) for at in taken.dropped]
+        notes += [(at, partial(self._series.lost, at, taken.absence)) for at in taken.lost]
+        notes += [(frame.at, partial(self._look_at, frame))] if frame is not None else []
+        for at, note in sorted(notes, key=lambda note: note[0].mono_s):
             self._hand_over(self._series.advance(at))
-            self._series.dropped(at)
-        self._hand_over(self._series.advance(taken.frame.at if taken.frame else taken.now))
-        if taken.frame is not None:
-            self._look_at(taken.frame)
+            note()
+        if frame is None:
+            self._hand_over(self._series.advance(taken.now))
 
     def _look_at(self, frame: Frame) -> None:
         if frame.pixels is None:
             self._series.unreadable(frame.at)
             return
         analysis = analyse(self._detector, frame.pixels, self._tile)
-        self._series.analysed(frame.at, analysis.found, analysis.latency_ms)
+        self._series.analysed(frame.at, analysis.found, analysis.latency_ms, analysis.looks)
         if self._on_analysed is not None:
             self._on_analysed(frame, analysis.found)
 

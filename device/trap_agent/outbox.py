@@ -1,8 +1,8 @@
 """The outbox: closed windows on disk until the collector says that it has committed them.
 
 One SQLite file a trap, written with WAL and synchronous=FULL. A row leaves it in two ways only: the collector
-acknowledged it, or the outbox was full and it was the oldest. Both are counted per boot, so that
-issued = acknowledged + dropped + held, always.
+acknowledged it, or it was given up, being the oldest in a full outbox or damaged. Both are counted per boot, so that
+issued = acknowledged + dropped + held, always; what was given up stays noted until the collector knows it.
 """
 
 import fcntl
@@ -15,9 +15,11 @@ from typing import Final, TextIO
 
 from trap_contract.errors import ConfigError, MessageError, StoreError
 from trap_contract.logs import log
-from trap_contract.messages import AckRange, Window, parse_message
+from trap_contract.messages import AckRange, LossReason, Window, parse_message
 from trap_contract.topics import TrapAddress
 
+from trap_agent import losses
+from trap_agent.losses import Loss
 from trap_agent.windows import Draft
 
 Key = tuple[str, int]
@@ -27,7 +29,7 @@ FILE_NAME: Final = "outbox.sqlite"
 DEFAULT_LIMIT: Final = 1_000_000
 
 _DROPS_PER_LINE = 100
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = (
     "CREATE TABLE owner (tenant TEXT NOT NULL, trap TEXT NOT NULL)",
     """CREATE TABLE boots (
@@ -36,6 +38,7 @@ _SCHEMA = (
     """CREATE TABLE windows (
     place INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL REFERENCES boots, seq INTEGER NOT NULL,
     body TEXT NOT NULL, UNIQUE (boot, seq))""",
+    losses.TABLE,
 )
 _HELD_RANGES = """
 SELECT boot, MIN(seq), MAX(seq) FROM (
@@ -65,7 +68,7 @@ class Outbox:
         self.boot = boot
         self._path = folder / FILE_NAME
         self._limit = limit
-        self._dropped = 0
+        self._noted_drops = 0
         self._mutex = threading.Lock()
         self._lock_file = _locked(folder)
         with _explained(self._path):
@@ -90,7 +93,7 @@ class Outbox:
         return window
 
     def acknowledge(self, ranges: Sequence[AckRange]) -> int:
-        """Delete the windows that these ranges name, those that are held; returns how many."""
+        """Delete the windows and forget the losses that these ranges name; returns how many windows were held."""
         with self._mutex:
             with self._transaction() as connection:
                 removed = sum(_settle(connection, part) for part in ranges)
@@ -102,6 +105,12 @@ class Outbox:
         """How many windows wait for an acknowledgement."""
         return self._held
 
+    @property
+    def dropped(self) -> int:
+        """How many windows were ever given up."""
+        with self._mutex, self._transaction() as connection:
+            return int(connection.execute("SELECT SUM(dropped) FROM boots").fetchone()[0])
+
     def oldest(self, count: int) -> list[Key]:
         """Keys of the windows held longest, oldest first."""
         with self._mutex, self._transaction() as connection:
@@ -109,15 +118,30 @@ class Outbox:
 
     def load(self, keys: Sequence[Key]) -> list[Window]:
         """The windows of these keys that are still held, in this order; a damaged one is given up, and counted."""
-        query = "SELECT place, boot, body FROM windows WHERE boot = ? AND seq = ?"
+        query = "SELECT place, boot, seq, body FROM windows WHERE boot = ? AND seq = ?"
         with self._mutex:
             with self._transaction() as connection:
                 rows = [row for key in keys for row in connection.execute(query, key)]
-                parsed = [(place, boot, self._parsed(body)) for place, boot, body in rows]
-                damaged = [(place, boot) for place, boot, window in parsed if window is None]
-                _drop(connection, damaged)
+                parsed = [(place, boot, seq, self._parsed(body)) for place, boot, seq, body in rows]
+                damaged = [(place, boot, seq) for place, boot, seq, window in parsed if window is None]
+                _drop(connection, damaged, "outbox_damaged")
             self._held -= len(damaged)
-        return [window for _, _, window in parsed if window is not None]
+        return [window for *_, window in parsed if window is not None]
+
+    def requested(self, ranges: Sequence[AckRange], count: int) -> list[Key]:
+        """Of the windows asked for, at most `count` that are held; of those that are not it notes why."""
+        query = "SELECT boot, seq FROM windows WHERE boot = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+        keys: list[Key] = []
+        with self._mutex, self._transaction() as connection:
+            for part in ranges:
+                keys += connection.execute(query, (part.boot, part.first, part.last, count - len(keys))).fetchall()
+                losses.explain(connection, part, self.boot)
+        return keys
+
+    def losses(self, count: int) -> list[Loss]:
+        """At most `count` ranges of windows that never come and that the collector has not acknowledged yet."""
+        with self._mutex, self._transaction() as connection:
+            return losses.noted(connection, count)
 
     def held_ranges(self, count: int) -> tuple[AckRange, ...]:
         """Which windows are held, as at most `count` ranges."""
@@ -139,9 +163,11 @@ class Outbox:
             return None
 
     def _note_drop(self, count: int) -> None:
-        if count and self._dropped % _DROPS_PER_LINE == 0:
-            log.warning("outbox full, the oldest windows are dropped", limit=self._limit, dropped=self._dropped + count)
-        self._dropped += count
+        if count and self._noted_drops % _DROPS_PER_LINE == 0:
+            log.warning(
+                "outbox full, the oldest windows are dropped", limit=self._limit, dropped=self._noted_drops + count
+            )
+        self._noted_drops += count
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -175,6 +201,8 @@ def _connect(path: Path, address: TrapAddress) -> sqlite3.Connection:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         _create(connection, address)
+    elif version == 1:
+        _upgrade(connection)
     elif version != _SCHEMA_VERSION:
         raise StoreError(f"{path}: outbox version {version}, this agent reads {_SCHEMA_VERSION}: install a newer one")
     owner = connection.execute("SELECT tenant, trap FROM owner").fetchone()
@@ -195,20 +223,31 @@ def _create(connection: sqlite3.Connection, address: TrapAddress) -> None:
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
+def _upgrade(connection: sqlite3.Connection) -> None:
+    with connection:
+        connection.execute("BEGIN")
+        connection.execute(losses.TABLE)
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
 def _settle(connection: sqlite3.Connection, part: AckRange) -> int:
     query = "DELETE FROM windows WHERE boot = ? AND seq BETWEEN ? AND ?"
     count = connection.execute(query, (part.boot, part.first, part.last)).rowcount
     connection.execute("UPDATE boots SET acknowledged = acknowledged + ? WHERE boot = ?", (count, part.boot))
+    losses.settle(connection, part)
     return count
 
 
 def _drop_oldest(connection: sqlite3.Connection, count: int) -> None:
-    _drop(connection, connection.execute("SELECT place, boot FROM windows ORDER BY place LIMIT ?", (count,)).fetchall())
+    query = "SELECT place, boot, seq FROM windows ORDER BY place LIMIT ?"
+    _drop(connection, connection.execute(query, (count,)).fetchall(), "outbox_full")
 
 
-def _drop(connection: sqlite3.Connection, rows: Sequence[tuple[int, str]]) -> None:
-    connection.executemany("UPDATE boots SET dropped = dropped + 1 WHERE boot = ?", [(boot,) for _, boot in rows])
-    connection.executemany("DELETE FROM windows WHERE place = ?", [(place,) for place, _ in rows])
+def _drop(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, int]], reason: LossReason) -> None:
+    for place, boot, seq in rows:
+        connection.execute("UPDATE boots SET dropped = dropped + 1 WHERE boot = ?", (boot,))
+        connection.execute("DELETE FROM windows WHERE place = ?", (place,))
+        losses.note(connection, boot, seq, seq, reason)
 
 
 def _locked(folder: Path) -> TextIO:

@@ -4,29 +4,36 @@ import ssl
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from trap_contract.backoff import Backoff
 from trap_contract.broker import BrokerAddress
 from trap_contract.errors import DeliveryError, MessageError, StoreError, ZancudoError
 from trap_contract.logs import log
-from trap_contract.messages import Ack, Birth, CountBatch, State, Window, parse_message
-from trap_contract.topics import BIRTH, COUNTS, STATE, TrapAddress
+from trap_contract.messages import Ack, Birth, CountBatch, Health, Lost, Resend, State, Window, parse_message
+from trap_contract.topics import ACK, ANSWER, BIRTH, COMMAND, COUNTS, HEALTH, LOST, RESEND, STATE, TrapAddress
 
 from trap_agent.clock import Clock
-from trap_agent.delivery import Delivery, Parcel
+from trap_agent.delivery import MOST_ASKED, Delivery, Parcel
 from trap_agent.outbox import Outbox
-from trap_agent.session import Session
+from trap_agent.remote import Remote
+from trap_agent.session import Heard, Session
 
 _TURN_S = 0.1
 _RETRY_BASE_S = 1.0
 _RETRY_CAP_S = 120.0
 _DRAIN_RETRY_CAP_S = 1.0
 _TAKEN_OVER_S = 60.0
-_HELD_RANGES = 500
+_LOST_EVERY_S = 60.0
+_MOST_RANGES = 500
+_RANGE_BYTES = 128
+"""More than a range takes as JSON."""
+
+_Spoken = TypeVar("_Spoken", Ack, Resend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,9 @@ class Link:
     trap: TrapAddress
     tls: ssl.SSLContext | None
     birth: Birth
+    health: Callable[[], Health] | None = None
+    health_every_s: float = 60.0
+    remote: Remote | None = None
 
 
 class Publisher:
@@ -49,6 +59,10 @@ class Publisher:
         self._backoff = Backoff(_RETRY_BASE_S, _RETRY_CAP_S, rng)
         self._delivery = Delivery(live_for_s, rng)
         self._closed: deque[Window] = deque()
+        self._birth = link.birth
+        self._is_birth_due = False
+        self._most_ranges = _MOST_RANGES
+        self._lost_due_s = self._health_due_s = 0.0
         self._finish_at_s: float | None = None
         self._wake = threading.Event()
         self._failure: BaseException | None = None
@@ -64,6 +78,10 @@ class Publisher:
         if self._failure is not None:
             raise self._failure
         self._closed.append(window)
+
+    def introduce(self, birth: Birth) -> None:
+        """What this trap is has changed."""
+        self._birth, self._is_birth_due = birth, True
 
     def finish(self, within_s: float, hurry: threading.Event) -> int:
         """Deliver what is held, until `hurry` or for at most that long, and say goodbye; how many are still held."""
@@ -117,9 +135,12 @@ class Publisher:
 
     def _greet(self, session: Session) -> None:
         self._delivery.connected(session.receive_maximum - 2)
-        held = self._outbox.held_ranges(_HELD_RANGES)
+        self._most_ranges = max(1, min(_MOST_RANGES, session.most_bytes // _RANGE_BYTES // 2))
+        self._lost_due_s = self._health_due_s = time.monotonic()
         session.publish(STATE, self._state("online"), retain=True)
-        session.publish(BIRTH, self._link.birth.model_copy(update={"held": held}), retain=True)
+        self._send_birth(session)
+        for answer in self._link.remote.begun() if self._link.remote else ():
+            session.publish(ANSWER, answer)
         log.info("connected", broker=str(self._link.broker), held=self._outbox.held)
 
     def _deliver(self, session: Session) -> None:
@@ -133,8 +154,12 @@ class Publisher:
                 window = self._closed.popleft()
                 self._delivery.closed((window.boot, window.seq), now_s)
             self._send_due(session, now_s)
-            for payload in session.turn(_TURN_S):
-                self._settle(payload)
+            self._send_losses(session, now_s)
+            self._send_health(session, now_s)
+            if self._is_birth_due:
+                self._send_birth(session)
+            for heard in session.turn(_TURN_S):
+                self._hear(session, heard)
 
     def _send_due(self, session: Session, now_s: float) -> None:
         while self._outbox.held and (parcel := self._delivery.next(now_s, self._outbox.oldest)):
@@ -151,20 +176,58 @@ class Publisher:
             backlog=parcel.is_backlog,
             windows=tuple(windows),
         )
-        session.publish(COUNTS, batch)
+        if not session.publish(COUNTS, batch):
+            self._too_large(parcel)
 
-    def _settle(self, payload: bytes) -> None:
+    def _too_large(self, parcel: Parcel) -> None:
+        self._delivery.too_large(parcel)
+        if len(parcel.keys) == 1:
+            boot, seq = parcel.keys[0]
+            log.error("the broker takes no message as large as this window, it is kept", boot=boot, seq=seq)
+
+    def _send_birth(self, session: Session) -> None:
+        self._is_birth_due = False
+        held = self._outbox.held_ranges(self._most_ranges)
+        session.publish(BIRTH, self._birth.model_copy(update={"held": held}), retain=True)
+
+    def _send_losses(self, session: Session, now_s: float) -> None:
+        """Name what never comes; again until it is acknowledged, because nothing else says that it was heard."""
+        if now_s < self._lost_due_s:
+            return
+        self._lost_due_s = now_s + _LOST_EVERY_S
+        losses = self._outbox.losses(self._most_ranges)
+        for reason in dict.fromkeys(loss.reason for loss in losses):
+            ranges = tuple(loss.part for loss in losses if loss.reason == reason)
+            session.publish(LOST, Lost(trap=self._link.trap.trap, ranges=ranges, reason=reason))
+
+    def _send_health(self, session: Session, now_s: float) -> None:
+        if self._link.health is not None and now_s >= self._health_due_s:
+            self._health_due_s = now_s + self._link.health_every_s
+            session.publish(HEALTH, self._link.health())
+
+    def _hear(self, session: Session, heard: Heard) -> None:
+        if heard.leaf == ACK and (ack := self._understood(Ack, heard)):
+            removed = self._outbox.acknowledge(ack.ranges)
+            self._delivery.acknowledged(ack.ranges, time.monotonic())
+            log.debug("acknowledged", windows=removed, held=self._outbox.held)
+        if heard.leaf == RESEND and (resend := self._understood(Resend, heard)):
+            keys = self._outbox.requested(resend.ranges, MOST_ASKED)
+            self._delivery.asked(keys, time.monotonic())
+            self._lost_due_s = time.monotonic()
+            log.info("the collector asks for windows again", held=len(keys))
+        if heard.leaf == COMMAND and self._link.remote and (answer := self._link.remote.obey(heard)):
+            session.publish(ANSWER, answer)
+
+    def _understood(self, kind: type[_Spoken], heard: Heard) -> _Spoken | None:
         try:
-            ack = parse_message(Ack, payload)
+            message = parse_message(kind, heard.payload)
         except MessageError as error:
-            log.warning("acknowledgement ignored", error=str(error))
-            return
-        if ack.trap != self._link.trap.trap:
-            log.warning("acknowledgement ignored", error=f"it is for trap {ack.trap!r}")
-            return
-        removed = self._outbox.acknowledge(ack.ranges)
-        self._delivery.acknowledged(ack.ranges, time.monotonic())
-        log.debug("acknowledged", windows=removed, held=self._outbox.held)
+            log.warning("message ignored", topic=heard.leaf, error=str(error))
+            return None
+        if message.trap != self._link.trap.trap:
+            log.warning("message ignored", topic=heard.leaf, error=f"it is for trap {message.trap!r}")
+            return None
+        return message
 
     def _state(self, state: Literal["online", "stopped", "offline"]) -> State:
         return State(trap=self._link.trap.trap, state=state, boot=self._outbox.boot, wall_ms=self._clock.now().wall_ms)

@@ -7,6 +7,7 @@ messages) can settle or resend anything in this one. All callbacks run inside `t
 import select
 import ssl
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from paho.mqtt import client as mqtt
@@ -16,18 +17,33 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import BaseModel
 from trap_contract.broker import BrokerAddress
-from trap_contract.errors import DeliveryError
+from trap_contract.errors import DeliveryError, MessageError
 from trap_contract.logs import log
-from trap_contract.topics import ACK, COUNTS, STATE, TrapAddress
+from trap_contract.topics import ACK, COMMAND, COUNTS, RESEND, STATE, TrapAddress, parse_topic
 
 _KEEPALIVE_S = 30
 _HANDSHAKE_S = 10.0
 _SESSION_EXPIRY_S = 7 * 24 * 3600
 _WILL_DELAY_S = 60
 _RECEIVE_MAXIMUM = 20
-_NO_SUBSCRIBER = 0x10
+UNHEARD = "No matching subscribers"
+"""What MQTT 5 calls it when nobody listens (reason code 0x10)."""
 _TAKEN_OVER = 0x8E
 _DEFAULT_RECEIVE_MAXIMUM = 65535
+_HEADER_BYTES = 256
+"""More than the MQTT 5 header, topic and properties of any message of ours."""
+_ENDLESS_BYTES = 268_435_455
+_HEARD = (ACK, RESEND, COMMAND)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message from the collector, and the seconds that the broker would still have kept it, if it says so."""
+
+    leaf: str
+    payload: bytes
+    is_retained: bool
+    expiry_s: int | None = None
 
 
 class Session:
@@ -38,16 +54,17 @@ class Session:
         self.receive_maximum = _DEFAULT_RECEIVE_MAXIMUM
         self._broker = broker
         self._trap = trap
-        self._acks: list[bytes] = []
+        self.most_bytes = _ENDLESS_BYTES
+        self._heard: list[Heard] = []
         self._lost: str | None = None
         self._is_subscribed = False
         self._counts: set[int] = set()
-        self._refusals: set[str] = set()
+        self.refusals: set[str] = set()
         self._unanswered: set[int] = set()
         self._client = self._new_client(tls, will)
 
     def open(self) -> None:
-        """Connect, and subscribe to the acknowledgements.
+        """Connect, and subscribe to what the collector says.
 
         Raises DeliveryError when the broker can't be reached, refuses us, or does not answer.
         """
@@ -64,16 +81,16 @@ class Session:
         while not self._is_subscribed:
             if time.monotonic() > deadline:
                 raise DeliveryError(f"broker {self._broker} does not answer within {_HANDSHAKE_S:.0f} s")
-            self._work(0.1)  # not `turn`: acknowledgements that waited for us come before the SUBACK
+            self._work(0.1)  # not `turn`: messages that waited for us come before the SUBACK
 
-    def turn(self, timeout_s: float) -> list[bytes]:
-        """Let the network work, at most that long; acknowledgements that came.
+    def turn(self, timeout_s: float) -> list[Heard]:
+        """Let the network work, at most that long; what the collector said.
 
         Raises DeliveryError when the connection is lost.
         """
         self._work(timeout_s)
-        acks, self._acks = self._acks, []
-        return acks
+        heard, self._heard = self._heard, []
+        return heard
 
     def _work(self, timeout_s: float) -> None:
         connection = self._client.socket()
@@ -88,14 +105,20 @@ class Session:
             self._client.loop_write()
         self._client.loop_misc()
 
-    def publish(self, leaf: str, message: BaseModel, *, retain: bool = False) -> None:
-        """Send at QoS 1. That the broker takes it means nothing; that it refuses is logged, once a reason."""
+    def publish(self, leaf: str, message: BaseModel, *, retain: bool = False) -> bool:
+        """Send at QoS 1; False when the broker takes no message as large as this one.
+
+        That the broker takes it means nothing; that it refuses is logged, once a reason.
+        """
         properties = _properties(PacketTypes.PUBLISH, PayloadFormatIndicator=1, ContentType="application/json")
-        topic, payload = self._trap.topic(leaf), message.model_dump_json()
+        topic, payload = self._trap.topic(leaf), message.model_dump_json().encode()
+        if len(payload) + _HEADER_BYTES > self.most_bytes:
+            return False
         mid = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties).mid
         self._unanswered.add(mid)
         if leaf == COUNTS:
             self._counts.add(mid)
+        return True
 
     def farewell(self, timeout_s: float = 2.0) -> None:
         """Wait a moment until the broker has taken what was published. Raises DeliveryError when it is lost."""
@@ -130,25 +153,34 @@ class Session:
             self._lost = f"refused: {reason}: check user, password or certificate, and that this trap is enrolled"
             return
         self.receive_maximum = getattr(properties, "ReceiveMaximum", _DEFAULT_RECEIVE_MAXIMUM)
-        client.subscribe(self._trap.topic(ACK), qos=1)
+        self.most_bytes = getattr(properties, "MaximumPacketSize", _ENDLESS_BYTES)
+        client.subscribe([(self._trap.topic(leaf), 1) for leaf in _HEARD])
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any) -> None:
-        if any(reason.is_failure for reason in reasons):
-            self._lost = f"subscription to {self._trap.topic(ACK)} refused: {reasons[0]}: check the broker's ACL"
-            return
-        self._is_subscribed = True
+        for leaf, reason in zip(_HEARD, reasons, strict=True):
+            if reason.is_failure:
+                topic = self._trap.topic(leaf)
+                log.error("subscription refused: check the broker's ACL", topic=topic, reason=str(reason))
+                self._lost = f"subscription to {topic} refused: {reason}" if leaf == ACK else self._lost
+        self._is_subscribed = self._lost is None
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
         self._unanswered.discard(mid)
         is_counts = mid in self._counts
         self._counts.discard(mid)
-        is_bad = reason.is_failure or (is_counts and reason.value == _NO_SUBSCRIBER)
-        if is_bad and str(reason) not in self._refusals:
-            self._refusals.add(str(reason))
+        is_bad = reason.is_failure or (is_counts and str(reason) == UNHEARD)
+        if is_bad and str(reason) not in self.refusals:
+            self.refusals.add(str(reason))
             log.warning("publish not delivered, the windows are kept", reason=str(reason), broker=str(self._broker))
 
     def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self._acks.append(bytes(message.payload))
+        try:
+            _, leaf = parse_topic(message.topic)
+        except MessageError as error:  # a filter that an older agent of this name left in the session
+            log.warning("message ignored", error=str(error))
+            return
+        expiry_s = getattr(message.properties, "MessageExpiryInterval", None)
+        self._heard.append(Heard(leaf, bytes(message.payload), message.retain, expiry_s))
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         self.is_taken_over = reason.value == _TAKEN_OVER

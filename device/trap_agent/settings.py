@@ -1,4 +1,8 @@
-"""The agent's settings: flags over environment (TRAP_*) over the settings file over defaults, in one schema."""
+"""The agent's settings in one schema.
+
+Flags go over the environment (TRAP_*), that over what was configured from afar, that over the settings file, and that
+over defaults. So a technician's file can be corrected from afar, and what a unit or a command line says stays as it is.
+"""
 
 import difflib
 import os
@@ -7,20 +11,28 @@ import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError
-from trap_contract.messages import Name
+from trap_contract.messages import Name, Semantics
 from trap_contract.tiling import DEFAULT_OVERLAP
 from trap_contract.topics import TrapAddress
 
 from trap_agent.outbox import DEFAULT_LIMIT
+from trap_agent.schedule import Schedule
+
+LIVE: Final = ("window", "threshold", "fps", "schedule")
+"""What can change while the agent runs, by the file or from afar."""
+
+Value = str | int | float | bool | None
 
 _MOST_THREADS = 4
 _ENV_PREFIX = "TRAP_"
+_MOST_PORT = 65535
+ANY_HOST = "0.0.0.0"  # noqa: S104 - a preview is for the LAN, and behind a token
 
 
 def _broker_url(url: str) -> str:
@@ -29,6 +41,21 @@ def _broker_url(url: str) -> str:
     except ConfigError as error:
         raise ValueError(str(error)) from error
     return url
+
+
+def _preview_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 <= int(port) <= _MOST_PORT):
+        raise ValueError(f"{text!r} is not [HOST:]PORT, as in 8080 or 127.0.0.1:8080")
+    return f"{host or ANY_HOST}:{port}"
+
+
+def _hours(text: str) -> str:
+    try:
+        Schedule.parse(text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return text
 
 
 def _own_name() -> str:
@@ -58,7 +85,7 @@ class CountSettings(BaseSettings):
 class AgentSettings(CountSettings):
     """Everything that can be set; the same names as flags, as TRAP_* variables and in the file."""
 
-    source: str
+    source: str = Field(repr=False)
     broker: Annotated[str, AfterValidator(_broker_url)] | None = Field(default=None, repr=False)
     ca: Path | None = None
     cert: Path | None = None
@@ -66,10 +93,23 @@ class AgentSettings(CountSettings):
     trap: Name = Field(default_factory=_own_name)
     tenant: Name = "default"
     window: Annotated[float, Field(ge=1, le=3600, description="seconds")] = 60.0
+    semantics: Semantics = "occupancy"
     fps: Annotated[float | None, Field(gt=0, le=240, description="frames a second")] = None
+    schedule: Annotated[str, AfterValidator(_hours), Field(description="HH:MM-HH:MM ZONE")] | None = None
     state_dir: Path = Field(default_factory=_state_folder)
     outbox_limit: Annotated[int, Field(ge=1, description="windows")] = DEFAULT_LIMIT
     drain: Annotated[float, Field(ge=0, le=3600, description="seconds")] = 30.0
+    health: Annotated[float, Field(ge=1, le=86400, description="seconds from one report to the next")] = 60.0
+    preview: Annotated[str, AfterValidator(_preview_address), Field(description="[HOST:]PORT")] | None = None
+    trust: Path | None = None
+
+    @property
+    def preview_address(self) -> tuple[str, int] | None:
+        """Where the live view listens."""
+        if self.preview is None:
+            return None
+        host, _, port = self.preview.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @property
     def address(self) -> TrapAddress:
@@ -85,14 +125,19 @@ class AgentSettings(CountSettings):
 Settings = TypeVar("Settings", bound=CountSettings)
 
 
-def load_settings(kind: type[Settings], flags: Mapping[str, object], file: Path | None = None) -> Settings:
-    """Merge all places; a flag that is None was not given.
+def load_settings(
+    kind: type[Settings],
+    flags: Mapping[str, object],
+    file: Path | None = None,
+    remote: Mapping[str, object] | None = None,
+) -> Settings:
+    """Merge all places; a flag that is None was not given. `remote` is what was configured from afar.
 
     Raises ConfigError naming the flag, the variable, or the file's line and key.
     """
     values: dict[str, object] = {}
     places: dict[str, str] = {}
-    for place, found in _layers(kind, flags, file):
+    for place, found in _layers(kind, flags, file, remote or {}):
         values.update(found)
         places.update({name: place(name) for name in found})
     try:
@@ -103,13 +148,14 @@ def load_settings(kind: type[Settings], flags: Mapping[str, object], file: Path 
 
 
 def _layers(
-    kind: type[CountSettings], flags: Mapping[str, object], file: Path | None
+    kind: type[CountSettings], flags: Mapping[str, object], file: Path | None, remote: Mapping[str, object]
 ) -> list[tuple[Callable[[str], str], dict[str, object]]]:
     text, in_file = _read(file) if file else ("", {})
     environment = EnvSettingsSource(kind)()
     given = {name: value for name, value in flags.items() if value is not None}
     return [
         (lambda name: f"{file}, line {_line_of(name, text)}, {name}", in_file),
+        (lambda name: f"configured from afar: {name}", dict(remote)),
         (lambda name: f"environment {_ENV_PREFIX}{name.upper()}", environment),
         (_flag, given),
     ]

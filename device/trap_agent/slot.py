@@ -4,16 +4,19 @@ import threading
 from dataclasses import dataclass
 
 from trap_agent.clock import Moment
+from trap_agent.effort import Absence
 from trap_agent.sources import Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a feed had: perhaps a frame, what time it is now, and when frames were replaced before it, untaken."""
+    """What a feed had: perhaps a frame, what time it is now, when frames were replaced, when and why none came."""
 
     frame: Frame | None
     now: Moment
     dropped: tuple[Moment, ...] = ()
+    lost: tuple[Moment, ...] = ()
+    absence: Absence = "camera"
     has_ended: bool = False
 
 
@@ -24,6 +27,7 @@ class LatestFrame:
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._dropped: list[Moment] = []
+        self._lost: list[Moment] = []
         self._failure: BaseException | None = None
 
     def put(self, frame: Frame) -> None:
@@ -34,19 +38,26 @@ class LatestFrame:
             self._frame = frame
             self._changed.notify()
 
+    def lose(self, at: Moment) -> None:
+        """Tell that the source is lost; a frame that waits is kept."""
+        with self._changed:
+            self._lost.append(at)
+            self._changed.notify()
+
     def fail(self, failure: BaseException) -> None:
         """Make every later `take` raise."""
         with self._changed:
             self._failure = failure
             self._changed.notify()
 
-    def take(self, timeout_s: float) -> tuple[Frame | None, tuple[Moment, ...]]:
-        """Wait for a frame at most that long; with it, when frames were dropped since the last call."""
+    def take(self, timeout_s: float) -> tuple[Frame | None, tuple[Moment, ...], tuple[Moment, ...]]:
+        """Wait for a frame at most that long; with it, when frames were dropped, and the source lost, since then."""
         with self._changed:
-            self._changed.wait_for(lambda: self._frame is not None or self._failure is not None, timeout_s)
+            self._changed.wait_for(lambda: self._frame or self._lost or self._failure, timeout_s)
             if self._failure is not None:
                 raise self._failure
-            frame, dropped = self._frame, tuple(self._dropped)
+            frame, dropped, lost = self._frame, tuple(self._dropped), tuple(self._lost)
             self._frame = None
             self._dropped.clear()
-            return frame, dropped
+            self._lost.clear()
+            return frame, dropped, lost

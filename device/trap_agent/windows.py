@@ -11,11 +11,13 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from trap_contract.correction import Correction
 from trap_contract.detections import Detections
-from trap_contract.messages import Effort, Latency, ModelRef, Occupancy, Window
+from trap_contract.messages import Corrected, Effort, Latency, ModelRef, Occupancy, Semantics, Window
 
 from trap_agent.clock import Moment
-from trap_agent.effort import FrameFate, Timeline
+from trap_agent.counters import Counter
+from trap_agent.effort import Absence, FrameFate, Timeline
 
 Draft = partial[Window]
 """A closed window without its key: `draft(boot=..., seq=...)` is the record."""
@@ -30,31 +32,39 @@ class WindowPlan:
     classes: tuple[str, ...]
     model: ModelRef
     kernel_boot: str = ""
+    semantics: Semantics = "occupancy"
+    correction: Correction | None = None
 
 
 class WindowSeries:
-    """The window that is open now, and the ones before it as they close."""
+    """The window that is open now, and the ones before it as they close.
 
-    def __init__(self, plan: WindowPlan, begun: Moment) -> None:
+    Without a counter a window's count is the median number in the picture; with one, what that counts as new.
+    """
+
+    def __init__(self, plan: WindowPlan, begun: Moment, counter: Counter | None = None) -> None:
         self._plan = plan
+        self._counter = counter
         self._open = _OpenWindow(plan, math.floor(begun.mono_s / plan.length_s) * plan.length_s, begun.mono_s)
 
     def advance(self, now: Moment) -> Iterator[Draft]:
         """Close and yield every window that has ended by now."""
         while now.mono_s >= self._open.end_s:
-            yield self._open.close(now)
-            self._open = _OpenWindow(self._plan, self._open.end_s, self._open.end_s)
+            yield self._open.close(now, self._counter)
+            self._open = _OpenWindow(self._plan, self._open.end_s, self._open.end_s, self._open.timeline.absence)
 
     def finish(self, now: Moment) -> Iterator[Draft]:
         """Close what has ended, then the window that is open if it has begun, its rest being the gap `stop`."""
         yield from self.advance(now)
         if now.mono_s > self._open.start_s:
-            yield self._open.close(now)
+            yield self._open.close(now, self._counter)
 
-    def analysed(self, at: Moment, found: Detections, latency_ms: float) -> None:
-        """Count a frame taken at `at`."""
+    def analysed(self, at: Moment, found: Detections, latency_ms: float, looks: int = 1) -> None:
+        """Count a frame taken at `at`, which the model saw in `looks` pictures."""
         self._open.frame(at, "observed")
-        self._open.add(found, latency_ms)
+        self._open.add(found, latency_ms, looks)
+        if self._counter is not None:
+            self._counter.update(found, at.mono_s)
 
     def unreadable(self, at: Moment) -> None:
         """Note a frame that came and could not be read."""
@@ -64,28 +74,38 @@ class WindowSeries:
         """Note a frame that a newer one replaced before it could be analysed."""
         self._open.frame(at, "overload")
 
+    def lost(self, at: Moment, absence: Absence = "camera") -> None:
+        """Note that no frames come from here on, because the source is lost or the trap sleeps."""
+        self._open.timeline.lost(at.mono_s, absence)
+
+    def replan(self, plan: WindowPlan) -> None:
+        """Go by this plan from the next window on, which begins where the open one ends."""
+        self._plan = plan
+
 
 class _OpenWindow:
-    def __init__(self, plan: WindowPlan, start_s: float, begun_s: float) -> None:
+    def __init__(self, plan: WindowPlan, start_s: float, begun_s: float, absence: Absence = "no_frame") -> None:
         self.end_s = start_s + plan.length_s
         self.start_s = start_s
         self._plan = plan
-        self._timeline = Timeline(start_s, self.end_s, plan.interval_s, begun_s)
+        self.timeline = Timeline(start_s, self.end_s, plan.interval_s, begun_s, absence)
         self._fates: dict[FrameFate, int] = {"observed": 0, "unreadable": 0, "overload": 0}
         self._counts: list[NDArray[np.int64]] = []
         self._scores = np.zeros(len(plan.classes))
         self._latencies_ms: list[float] = []
+        self._looks = 1
 
     def frame(self, at: Moment, fate: FrameFate) -> None:
-        self._timeline.frame(at.mono_s, fate)
+        self.timeline.frame(at.mono_s, fate)
         self._fates[fate] += 1
 
-    def add(self, found: Detections, latency_ms: float) -> None:
+    def add(self, found: Detections, latency_ms: float, looks: int) -> None:
         self._counts.append(found.counts(len(self._scores)))
         self._scores += np.bincount(found.classes, weights=found.scores, minlength=len(self._scores))
         self._latencies_ms.append(latency_ms)
+        self._looks = looks
 
-    def close(self, now: Moment) -> Draft:
+    def close(self, now: Moment, counter: Counter | None) -> Draft:
         """The draft, its wall time taken from the closing moment: a clock set in mid window dates it rightly."""
         draft = partial(
             Window,
@@ -94,15 +114,15 @@ class _OpenWindow:
             mono_ms=round(self.start_s * 1000),
             duration_ms=round(self._plan.length_s * 1000),
             clock=now.clock(),
-            semantics="occupancy",
+            semantics=self._plan.semantics,
             counts=None,
             effort=self._effort(now),
             model=self._plan.model,
         )
-        return partial(draft, **self._found()) if self._counts else draft
+        return partial(draft, **self._found(counter)) if self._counts else draft
 
     def _effort(self, now: Moment) -> Effort:
-        observed_s, gaps = self._timeline.close(now.mono_s)
+        observed_s, gaps = self.timeline.close(now.mono_s)
         return Effort(
             observed_s=observed_s,
             frames_seen=sum(self._fates.values()),
@@ -111,12 +131,16 @@ class _OpenWindow:
             gaps=gaps,
         )
 
-    def _found(self) -> dict[str, object]:
+    def _found(self, counter: Counter | None) -> dict[str, object]:
         names, frames = self._plan.classes, np.stack(self._counts)
         totals = frames.sum(axis=0)
         means, peaks = frames.mean(axis=0), frames.max(axis=0)
+        new = None if counter is None else counter.take()
+        counts = median_count(frames) if new is None else new.counts.tolist()
         return {
-            "counts": dict(zip(names, median_count(frames), strict=True)),
+            "counts": dict(zip(names, counts, strict=True)),
+            "corrected": self._corrected(counts),
+            "board": None if new is None else new.board,
             "occupancy": {
                 name: Occupancy(mean=round(float(mean), 4), max=int(peak))
                 for name, mean, peak in zip(names, means, peaks, strict=True)
@@ -128,6 +152,14 @@ class _OpenWindow:
             },
             "latency_ms": latency_of(self._latencies_ms),
         }
+
+    def _corrected(self, counts: list[int]) -> dict[str, Corrected]:
+        """A matrix of single pictures corrects what is in one; it says nothing of tracks, nor of what stays on."""
+        if self._plan.correction is None or self._plan.semantics != "occupancy":
+            return {}
+        rng = np.random.default_rng(round(self.start_s * 1000))
+        found = self._plan.correction.correct(counts, self._looks, rng)
+        return dict(zip(self._plan.classes, found, strict=True))
 
 
 def median_count(frames: NDArray[np.int64]) -> list[int]:

@@ -40,11 +40,19 @@ class _Actor:
 class Video:
     """A board on which insects land, sit, walk a little and leave; the same index always gives the same picture.
 
-    An insect on the wing is blurred, and its truth says "Out of Focus" until it sits.
+    An insect on the wing is blurred, and its truth says "Out of Focus" until it sits. `walkers` is the share of those
+    who walk right across the board.
     """
 
     def __init__(
-        self, seed: int, width: int = 224, height: int = 224, fps: float = 10.0, arrivals_per_minute: float = 6.0
+        self,
+        seed: int,
+        width: int = 224,
+        height: int = 224,
+        fps: float = 10.0,
+        arrivals_per_minute: float = 6.0,
+        *,
+        walkers: float = 0.0,
     ) -> None:
         self._seed, self._fps = seed, fps
         self._width, self._height = width, height
@@ -52,7 +60,7 @@ class Video:
         self._board = boards.draw_board(rng, width, height)
         litter.scatter(rng, self._board)
         self._camera = boards.draw_camera(rng)
-        self._timetable = Timetable(rng, width, height, arrivals_per_minute)
+        self._timetable = Timetable(rng, width, height, arrivals_per_minute, walkers)
         self._actors: dict[int, _Actor] = {}
 
     def frame(self, index: int) -> Picture:
@@ -60,11 +68,15 @@ class Video:
         time_s = index / self._fps
         board = replace(self._board, pixels=self._board.pixels.copy())
         truth = []
-        for visit in self._timetable.present(time_s):
+        for visit in self.visits(time_s):
             labelled = self._show(board, visit, time_s)
             if labelled is not None:
                 truth.append(labelled)
         return Picture(self._camera.shoot(np.random.default_rng([self._seed, 1, index]), board.pixels), tuple(truth))
+
+    def visits(self, time_s: float) -> list[Visit]:
+        """Who is on the board at a time, in order of arrival."""
+        return self._timetable.present(time_s)
 
     def _show(self, board: boards.Board, visit: Visit, time_s: float) -> Labelled | None:
         actor = self._actor(visit.ordinal)

@@ -13,6 +13,7 @@ _STEP_PX = 6.0  # the longest walk between two rests, on each axis
 REACH_PX = 41.0  # half the longest insect
 _CLEARANCE = 0.8  # of twice the reach (with its walk) between two homes
 _TRIES = 30
+_WALK_PX_S = (15.0, 45.0)  # the pace of one that walks right across the board
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,16 @@ class Visit:
 
 
 class Timetable:
-    """All visits to a board of a given size, made in order of arrival as far as they are asked for."""
+    """All visits to a board of a given size, made in order of arrival as far as they are asked for.
 
-    def __init__(self, rng: np.random.Generator, width: int, height: int, arrivals_per_minute: float) -> None:
+    A share of them, the `walkers`, does not sit but walks right across the board and over whoever sits there.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, width: int, height: int, arrivals_per_minute: float, walkers: float = 0.0
+    ) -> None:
         self._rng = rng
+        self._walkers = walkers
         self._size = np.array([width, height], float)
         self._gap_s = 60.0 / arrivals_per_minute if arrivals_per_minute > 0 else 0.0
         self._clock_s = -_WARM_UP_S if arrivals_per_minute > 0 else np.inf
@@ -65,6 +72,10 @@ class Timetable:
     def _admit(self) -> None:
         """Let the next one in, unless it finds no room."""
         self._clock_s += float(self._rng.exponential(self._gap_s))
+        if self._walkers and self._rng.random() < self._walkers:
+            self._visits.append(self._crossing())
+            self._next += 1
+            return
         start_s, end_s = self._clock_s, self._clock_s + float(self._rng.uniform(*_STAY_S))
         spread = np.maximum(self._size / 2 - REACH_PX - _STEP_PX, 0)
         self._staying = [visit for visit in self._staying if visit.end_s > start_s]
@@ -77,6 +88,17 @@ class Timetable:
                 self._staying.append(visit)
                 break
         self._next += 1
+
+    def _crossing(self) -> Visit:
+        """A straight walk through a place near the middle of the board, both ends on it."""
+        heading = self._rng.uniform(0, 2 * np.pi)
+        way = np.array([np.cos(heading), np.sin(heading)])
+        half = np.maximum(self._size / 2 - REACH_PX, 1)
+        middle = self._size / 2 + self._rng.uniform(-0.3, 0.3, 2) * half
+        length = 2 * float(np.min((half - np.abs(middle - self._size / 2)) / np.maximum(np.abs(way), 1e-9)))
+        end_s = self._clock_s + length / float(self._rng.uniform(*_WALK_PX_S))
+        ends = [[at_s, *(middle + side * length / 2 * way), 0.0] for at_s, side in ((self._clock_s, -1), (end_s, 1))]
+        return Visit(self._next, self._clock_s, end_s, np.array(ends))
 
 
 def _walk(rng: np.random.Generator, home: Floats, start_s: float, end_s: float) -> Floats:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trap_contract.messages import Semantics
 
 from trap_server.day import GapReason
+from trap_server.repair import Method
 from trap_server.trap_record import Status, TrapRecord
 
 IngestHealth = Literal["connected", "disconnected", "silent"]
@@ -26,9 +27,12 @@ class WindowAnswer(_Answer):
     trap: str
     boot: str
     seq: int
-    wall_ms: Ms
+    start_ms: Annotated[int, Field(description="when it began, clock repaired: milliseconds since 1970, UTC")]
+    wall_ms: Annotated[int, Field(description="when it began by the trap's own clock, as it said")]
     duration_ms: int
     clock_synced: bool
+    clock_method: Annotated[Method, Field(description="how `start_ms` is known")]
+    clock_error_ms: Annotated[int | None, Field(description="how far `start_ms` may be off; null: no bound is known")]
     semantics: Semantics
     counts: Annotated[ByClass | None, Field(description="null: no frame was analysed")]
     frames_analysed: int

@@ -83,18 +83,18 @@ def windows(
     cursor: Annotated[str, Query(pattern=r"^\d{1,16}-\d{1,16}$", description="next_cursor of the last page")] = "0-0",
 ) -> WindowsAnswer:
     """Windows that began at `since` or later and before `until`, in order of time."""
-    wall_ms, row_id = (int(part) for part in cursor.split("-"))
+    start_ms, row_id = (int(part) for part in cursor.split("-"))
     address = TrapAddress(record.tenant, record.trap)
-    found = queries.windows_between(connection, address, since, until, after=(wall_ms, row_id), limit=limit)
+    found = queries.windows_between(connection, address, since, until, after=(start_ms, row_id), limit=limit)
     last = found[-1] if len(found) == limit else None
-    return WindowsAnswer(windows=found, next_cursor=f"{last.wall_ms}-{last.id}" if last else None)
+    return WindowsAnswer(windows=found, next_cursor=f"{last.start_ms}-{last.id}" if last else None)
 
 
 @router.get("/traps/{tenant}/{trap}/day")
 def one_day(record: Annotated[TrapRecord, Depends(find_trap)], connection: Connection, now_ms: NowMs) -> DayAnswer:
     """The curve of the last 24 hours; where nothing was counted there is a gap, never a zero."""
     address = TrapAddress(record.tenant, record.trap)
-    first_ms = queries.first_wall_ms(connection, address)
+    first_ms = queries.first_start_ms(connection, address)
     since_ms = max(now_ms - queries.DAY_MS, now_ms if first_ms is None else min(first_ms, now_ms))
     found = queries.observations(connection, address, since_ms, now_ms)
     points, step_ms = day.curve(found)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trap_server import api, operation, pages
+from trap_server.version import software_version
 
 STATIC = Path(__file__).parent / "static"
 HEADERS = {
@@ -33,7 +33,7 @@ def build_app(engine: sa.Engine, clock: Callable[[], int] = wall_clock_ms) -> Fa
     """The API, the page and the operator's endpoints on one database, which is only read."""
     app = FastAPI(
         title="zancudo",
-        version=_version(),
+        version=software_version(),
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # FastAPI's own pages load scripts from a content delivery network
         redoc_url=None,
@@ -69,10 +69,3 @@ class SafeHeaders:
 async def _database_refuses(_request: Request, error: Exception) -> JSONResponse:
     cause = getattr(error, "orig", error)
     return JSONResponse({"detail": f"the database can't be read: {cause}; try again"}, 503, {"Retry-After": "5"})
-
-
-def _version() -> str:
-    try:
-        return version("zancudo")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "0"

@@ -86,5 +86,4 @@ def _collisions(connection: sa.Connection) -> defaultdict[tuple[str, str, str], 
 def _quarantined(connection: sa.Connection, trap: str | None) -> int:
     c = schema.quarantine.c
     query = sa.select(sa.func.coalesce(sa.func.sum(c.times), 0))
-    total: int = connection.execute(query if trap is None else query.where(c.trap == trap)).scalar_one()
-    return total
+    return int(connection.execute(query if trap is None else query.where(c.trap == trap)).scalar_one())

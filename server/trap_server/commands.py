@@ -1,7 +1,9 @@
 """The command `trap-server`."""
 
 import json
+import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +14,14 @@ from trap_contract.command import run_command
 from trap_contract.logs import configure_logs
 
 from trap_server.audit import Account, take_account
-from trap_server.database import open_for_reading
+from trap_server.database import open_database, open_for_reading
+from trap_server.exporting.export import Exported, Format, accuracy_of, export
+from trap_server.exporting.metadata import ExportMetadata
+from trap_server.exporting.reading import Period, Selection
+from trap_server.exporting.rows import Places
 from trap_server.ingest import run_ingest
 from trap_server.settings import Settings, read_settings
+from trap_server.version import software_version
 
 app = typer.Typer(
     help="Collect the counts of a fleet of traps: from MQTT to a database, acknowledged when stored; API and page.\n\n"
@@ -24,8 +31,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+DAY = ["%Y-%m-%d"]
+Since = Annotated[datetime | None, typer.Option(formats=DAY, help="first night or day", show_default=False)]
+Until = Annotated[datetime | None, typer.Option(formats=DAY, help="last night or day", show_default=False)]
 Broker = Annotated[str | None, typer.Option(help="mqtt://[USER:PASSWORD@]HOST[:PORT], or mqtts://", show_default=False)]
-Database = Annotated[str | None, typer.Option(help="sqlite:///PATH.db", show_default=False)]
+Database = Annotated[
+    str | None, typer.Option(help="sqlite:///PATH.db or postgresql+psycopg://USER@HOST/NAME", show_default=False)
+]
 Ca = Annotated[Path | None, typer.Option(help="authorities to trust, for mqtts://", show_default=False)]
 Cert = Annotated[Path | None, typer.Option(help="this collector's certificate", show_default=False)]
 Key = Annotated[Path | None, typer.Option(help="the certificate's private key", show_default=False)]
@@ -96,6 +108,88 @@ def check(
         print(json.dumps(asdict(account)))
     else:
         Console().print(_table(account))
+
+
+@app.command("export")
+def export_counts(
+    *,
+    database: Database = None,
+    format_: Annotated[Format, typer.Option("--format", help="what to write")] = "csv",
+    out: Annotated[Path, typer.Option(help="a new folder, or an archive: NAME.zip")],
+    by: Annotated[Period, typer.Option(help="one line each; other than night only in csv and parquet")] = "night",
+    since: Since = None,
+    until: Until = None,
+    tenant: Annotated[str | None, typer.Option(help="only this tenant", show_default=False)] = None,
+    trap: Annotated[str | None, typer.Option(help="only this trap", show_default=False)] = None,
+    title: Annotated[str, typer.Option(help="title of the data")] = "Mosquito counts",
+    publisher: Annotated[str, typer.Option(help="who answers for the data")] = "not told",
+    contact: Annotated[str, typer.Option(help="their e-mail address", show_default=False)] = "",
+    licence: Annotated[str, typer.Option(help="of the data, as SPDX names it: CC-BY-4.0", show_default=False)] = "",
+    taxon: Annotated[str, typer.Option(help="what the model's classes are")] = "Culicidae",
+    rank: Annotated[str, typer.Option(help="rank of the taxon")] = "family",
+    model: Annotated[list[Path] | None, typer.Option(help="bundle whose accuracy to tell", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Write counts as entomologists exchange them, with effort, zeros, models and thresholds."""
+    selection = Selection(tenant, trap, since.date() if since else None, until.date() if until else None)
+    metadata = ExportMetadata(
+        title=title,
+        publisher=publisher,
+        contact=contact,
+        licence=licence,
+        taxon=taxon,
+        taxon_rank=rank,
+        software_version=software_version(),
+        created_at_ms=time.time_ns() // 1_000_000,
+        accuracy=accuracy_of(model or []),
+    )
+    with open_for_reading(read_settings(database=database).database).begin() as connection:
+        done = export(connection, format_, out, period=by, selection=selection, places=Places(), metadata=metadata)
+    print(json.dumps(asdict(done)) if as_json else _exported(done))
+
+
+@app.command()
+def watch(
+    *,
+    database: Database = None,
+    broker: Broker = None,
+    every: Annotated[float, typer.Option(min=1, help="seconds between two rounds")] = 60,
+    once: Annotated[bool, typer.Option("--once", help="one round, and end")] = False,
+    log_json: LogJson = None,
+) -> None:
+    """Judge every trap, store the alerts, and tell whom TRAP_SERVER_ALERT_* names."""
+    from trap_server.alerting.watching import run_watch
+
+    run_watch(_begin(database=database, broker=broker, log_json=log_json), None if once else every)
+
+
+@app.command()
+def alerts(
+    *,
+    database: Database = None,
+    acknowledge: Annotated[
+        int | None, typer.Option(help="number of an alert you have seen", show_default=False)
+    ] = None,
+    by: Annotated[str, typer.Option(help="who acknowledges")] = "operator",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """The newest 100 alerts, or acknowledge one."""
+    from trap_server.alerting import keeping
+
+    url = read_settings(database=database).database
+    if acknowledge is not None:
+        with open_database(url).begin() as connection:
+            found = [keeping.acknowledge(connection, acknowledge, by, time.time_ns() // 1_000_000)]
+    else:
+        with open_for_reading(url).begin() as connection:
+            found = keeping.alerts(connection, 100)
+    told = [asdict(one) for one in found]
+    print(json.dumps(told) if as_json else "\n".join(f"{one['id']} {one['state']}: {one['text']}" for one in told))
+
+
+def _exported(done: Exported) -> str:
+    models = ", ".join(done.models) or "none"
+    return f"{done.out}: {done.rows} rows as {done.format}; models: {models}"
 
 
 def _begin(**flags: object) -> Settings:

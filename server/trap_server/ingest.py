@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from trap_contract.backoff import Backoff
 from trap_contract.errors import StoreError
 from trap_contract.logs import log
-from trap_contract.messages import Ack, AckRange
+from trap_contract.messages import Ack, AckRange, Resend
 from trap_contract.topics import TrapAddress
 
 from trap_server.database import open_database
@@ -58,6 +58,7 @@ class Ingest:
                     self._settle(deliveries)
                 if self._must_beat():
                     self._beat()
+                    self._ask()
         finally:
             self._subscriber.stop()
             self._beat()
@@ -74,6 +75,9 @@ class Ingest:
             log.info("stale_tokens", messages=stale, meaning="stored, and the broker will send them again")
         for address, ranges in committed.ranges.items():
             self._tell(address, ranges)
+            self._acknowledged += sum(one.last - one.first + 1 for one in ranges)
+        for one in committed.given_up:
+            self._tell(one.address, one.lost.ranges)
         self._batches += 1
         self._batch_s += time.monotonic() - began_s
 
@@ -94,7 +98,17 @@ class Ingest:
         for first in range(0, len(ranges), RANGES_A_MESSAGE):
             part = ranges[first : first + RANGES_A_MESSAGE]
             self._subscriber.tell(address, Ack(trap=address.trap, ranges=part))
-            self._acknowledged += sum(one.last - one.first + 1 for one in part)
+
+    def _ask(self) -> None:
+        """Ask the traps for what is missing."""
+        try:
+            requests = self._store.take_requests(_now_ms())
+        except StoreError as error:
+            self._say_trouble(error)
+            return
+        for request in requests:
+            self._subscriber.tell(request.address, Resend(trap=request.address.trap, ranges=request.ranges))
+            log.info("asked_for_missing", trap=request.address.trap, ranges=len(request.ranges))
 
     def _must_beat(self) -> bool:
         late = time.monotonic() - self._beaten_s >= HEARTBEAT_S
@@ -103,7 +117,7 @@ class Ingest:
     def _beat(self) -> None:
         self._beaten_s, self._beaten_connected = time.monotonic(), self._subscriber.connected
         heartbeat = Heartbeat(
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=_now_ms(),
             connected=self._beaten_connected,
             acknowledged=self._acknowledged,
             batches=self._batches,
@@ -128,6 +142,10 @@ class Ingest:
                 log.info("database_works_again")
             else:
                 log.error("database_refuses", reason=trouble, next_step="nothing is acknowledged; trying again")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _report(committed: Committed) -> None:

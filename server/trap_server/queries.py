@@ -75,9 +75,9 @@ def trap_state(connection: sa.Connection, record: TrapRecord, now_ms: int) -> Tr
 def newest_window(
     connection: sa.Connection, address: TrapAddress, now_ms: int, *conditions: ColumnElement[bool]
 ) -> WindowAnswer | None:
-    """The window that began last by the trap's clock, of those that meet the conditions."""
-    query = sa.select(*_ANSWER_COLUMNS).where(_of(address), _W.wall_ms <= now_ms + FUTURE_MS, *conditions)
-    row = connection.execute(query.order_by(_W.wall_ms.desc(), _W.id.desc()).limit(1)).mappings().one_or_none()
+    """The window that began last, of those that meet the conditions."""
+    query = sa.select(*_ANSWER_COLUMNS).where(_of(address), _W.start_ms <= now_ms + FUTURE_MS, *conditions)
+    row = connection.execute(query.order_by(_W.start_ms.desc(), _W.id.desc()).limit(1)).mappings().one_or_none()
     return None if row is None else WindowAnswer.model_validate(dict(row))
 
 
@@ -96,12 +96,12 @@ def windows_after(connection: sa.Connection, row_id: int, limit: int) -> list[Wi
 def windows_between(
     connection: sa.Connection, address: TrapAddress, since_ms: int, until_ms: int, *, after: tuple[int, int], limit: int
 ) -> list[WindowAnswer]:
-    """Windows that began in `since_ms`..`until_ms` (the end excluded), beyond `after` = (wall_ms, id)."""
+    """Windows that began in `since_ms`..`until_ms` (the end excluded), beyond `after` = (start_ms, id)."""
     query = (
         sa.select(*_ANSWER_COLUMNS)
-        .where(_of(address), _W.wall_ms >= max(since_ms, after[0]), _W.wall_ms < until_ms)
-        .where(sa.or_(_W.wall_ms > after[0], _W.id > after[1]))
-        .order_by(_W.wall_ms, _W.id)
+        .where(_of(address), _W.start_ms >= max(since_ms, after[0]), _W.start_ms < until_ms)
+        .where(sa.or_(_W.start_ms > after[0], _W.id > after[1]))
+        .order_by(_W.start_ms, _W.id)
         .limit(limit)
     )
     return [WindowAnswer.model_validate(dict(row)) for row in connection.execute(query).mappings()]
@@ -110,16 +110,16 @@ def windows_between(
 def observations(connection: sa.Connection, address: TrapAddress, since_ms: int, now_ms: int) -> list[day.Observation]:
     """The windows of a trap since `since_ms`, in order of time."""
     query = (
-        sa.select(_W.wall_ms, _W.wall_ms + _W.duration_ms, _W.semantics, _W.counts, _W.observed_s)
-        .where(_of(address), _W.wall_ms >= since_ms, _W.wall_ms <= now_ms + FUTURE_MS)
-        .order_by(_W.wall_ms)
+        sa.select(_W.start_ms, _W.start_ms + _W.duration_ms, _W.semantics, _W.counts, _W.observed_s)
+        .where(_of(address), _W.start_ms >= since_ms, _W.start_ms <= now_ms + FUTURE_MS)
+        .order_by(_W.start_ms)
     )
     return [day.Observation(*row) for row in connection.execute(query)]
 
 
-def first_wall_ms(connection: sa.Connection, address: TrapAddress) -> int | None:
+def first_start_ms(connection: sa.Connection, address: TrapAddress) -> int | None:
     """When the trap's first window began."""
-    first: int | None = connection.execute(sa.select(sa.func.min(_W.wall_ms)).where(_of(address))).scalar_one()
+    first: int | None = connection.execute(sa.select(sa.func.min(_W.start_ms)).where(_of(address))).scalar_one()
     return first
 
 
@@ -143,10 +143,10 @@ def _first_hole_ms(connection: sa.Connection, address: TrapAddress, now_ms: int)
     predecessor = sa.select(before.c.id).where(
         *(before.c[name] == _W[name] for name in ("tenant", "trap", "boot")), before.c.seq == _W.seq - 1
     )
-    query = sa.select(sa.func.min(_W.wall_ms)).where(
+    query = sa.select(sa.func.min(_W.start_ms)).where(
         _of(address),
-        _W.wall_ms >= now_ms - DAY_MS,
-        _W.wall_ms <= now_ms + FUTURE_MS,
+        _W.start_ms >= now_ms - DAY_MS,
+        _W.start_ms <= now_ms + FUTURE_MS,
         _W.seq > 1,
         ~predecessor.exists(),
     )
@@ -155,13 +155,13 @@ def _first_hole_ms(connection: sa.Connection, address: TrapAddress, now_ms: int)
 
 
 def _end_before(connection: sa.Connection, address: TrapAddress, moment_ms: int) -> int | None:
-    query = sa.select(_W.wall_ms + _W.duration_ms).where(_of(address), _W.wall_ms < moment_ms)
-    end_ms: int | None = connection.execute(query.order_by(_W.wall_ms.desc()).limit(1)).scalar_one_or_none()
+    query = sa.select(_W.start_ms + _W.duration_ms).where(_of(address), _W.start_ms < moment_ms)
+    end_ms: int | None = connection.execute(query.order_by(_W.start_ms.desc()).limit(1)).scalar_one_or_none()
     return end_ms
 
 
 def _end_of_boot(connection: sa.Connection, address: TrapAddress, boot: str) -> int | None:
-    query = sa.select(_W.wall_ms + _W.duration_ms).where(_of(address), _W.boot == boot)
+    query = sa.select(_W.start_ms + _W.duration_ms).where(_of(address), _W.boot == boot)
     end_ms: int | None = connection.execute(query.order_by(_W.seq.desc()).limit(1)).scalar_one_or_none()
     return end_ms
 

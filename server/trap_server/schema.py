@@ -27,8 +27,22 @@ windows = sa.Table(
     sa.Column("model_id", sa.String(128), nullable=False),
     sa.Column("model_sha256", sa.String(64), nullable=False),
     sa.Column("body", sa.Text, nullable=False),  # the whole window; its SHA-256 is `digest`
+    sa.Column("kernel_boot", sa.String(64), nullable=False),
+    sa.Column("mono_ms", sa.BigInteger, nullable=False),
+    sa.Column("start_ms", sa.BigInteger, nullable=False),  # repaired; `wall_ms` is as the trap said
+    sa.Column("clock_method", sa.String(8), nullable=False),  # see repair.Method
+    sa.Column("clock_error_ms", sa.BigInteger),  # NULL: no bound is known
     sa.UniqueConstraint(*KEY, name="windows_key"),
-    sa.Index("windows_by_time", "tenant", "trap", "wall_ms"),
+    sa.Index("windows_by_time", "tenant", "trap", "start_ms"),
+    sa.Index(
+        "windows_to_repair",
+        "tenant",
+        "trap",
+        "kernel_boot",
+        "mono_ms",
+        sqlite_where=sa.text("NOT clock_synced"),
+        postgresql_where=sa.text("NOT clock_synced"),
+    ),
     sqlite_autoincrement=True,  # an id is never used twice, so a resumed page can't miss a row
 )
 
@@ -90,4 +104,99 @@ collectors = sa.Table(
     sa.Column("acknowledged", sa.BigInteger, nullable=False),
     sa.Column("batches", sa.BigInteger, nullable=False),
     sa.Column("batch_seconds", sa.Float, nullable=False),
+)
+
+boots = sa.Table(
+    "boots",
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("boot", sa.String(32), primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("missing", sa.JSON, nullable=False),  # [[first, last], ...]
+    sa.Column("lost", sa.JSON, nullable=False),
+    sa.Column("ask_at_ms", sa.BigInteger),  # when to ask the trap for what is missing; NULL: nothing is
+    sa.Index("boots_to_ask", "ask_at_ms"),
+)
+
+losses = sa.Table(
+    "losses",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("tenant", sa.String(36), nullable=False),
+    sa.Column("trap", sa.String(36), nullable=False),
+    sa.Column("boot", sa.String(32), nullable=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(32), nullable=False),
+    sa.Column("received_at_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("tenant", "trap", "boot", "first", "last", "reason", name="losses_once"),
+    sqlite_autoincrement=True,
+)
+
+health = sa.Table(
+    "health",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("tenant", sa.String(36), nullable=False),
+    sa.Column("trap", sa.String(36), nullable=False),
+    sa.Column("received_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("health_by_time", "tenant", "trap", "received_at_ms"),
+    sqlite_autoincrement=True,
+)
+
+command_answers = sa.Table(
+    "command_answers",
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("command", sa.String(32), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("received_at_ms", sa.BigInteger, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("tenant", sa.String(36), nullable=False),
+    sa.Column("trap", sa.String(36), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("opened_ms", sa.BigInteger, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("value", sa.Float),
+    sa.Column("closed_ms", sa.BigInteger),
+    sa.Column("acknowledged_ms", sa.BigInteger),
+    sa.Column("acknowledged_by", sa.String(128)),
+    sa.Column("told", sa.JSON, nullable=False),  # by sender: the state it knows
+    sa.Index(
+        "alerts_live",  # whoever judges: one thing wrong with one trap is one alert
+        "tenant",
+        "trap",
+        "kind",
+        unique=True,
+        sqlite_where=sa.text("closed_ms IS NULL"),
+        postgresql_where=sa.text("closed_ms IS NULL"),
+    ),
+    sa.Index("alerts_closed", "closed_ms"),
+    sqlite_autoincrement=True,
+)
+
+clocks = sa.Table(
+    "clocks",
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("kernel_boot", sa.String(64), primary_key=True),
+    sa.Column("first_mono_ms", sa.BigInteger),  # the first and the last trusted reading
+    sa.Column("first_wall_ms", sa.BigInteger),
+    sa.Column("last_mono_ms", sa.BigInteger),
+    sa.Column("last_wall_ms", sa.BigInteger),
+    sa.Column("latest_ms", sa.BigInteger),  # bounds of wall - mono
+    sa.Column("earliest_ms", sa.BigInteger),
+    sa.Column("live", sa.Boolean, nullable=False),
+    sa.Column("unsynced", sa.Boolean, nullable=False),
 )

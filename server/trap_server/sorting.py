@@ -1,11 +1,13 @@
 """What a batch of MQTT messages says: the pure core of ingest, without broker, database or clock."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from trap_contract.errors import MessageError
-from trap_contract.messages import Birth, CountBatch, State, Window, parse_message
-from trap_contract.topics import BIRTH, COUNTS, STATE, TrapAddress, parse_topic
+from trap_contract.messages import Answer, Birth, CountBatch, Health, Lost, State, Window, parse_message
+from trap_contract.topics import ANSWER, BIRTH, COUNTS, HEALTH, LOST, STATE, TrapAddress, parse_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,14 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class OfferedWindow:
-    """A valid window that a trap asks to be stored."""
+    """A valid window that a trap asks to be stored; `body` is its canonical content, `digest` that of the body."""
 
     address: TrapAddress
     window: Window
+    body: str
     digest: str
     received_at_ms: int
+    backlog: bool
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -45,6 +49,24 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Windows that a trap says are gone for good."""
+
+    address: TrapAddress
+    lost: Lost
+    received_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a trap tells beside its counts."""
+
+    address: TrapAddress
+    message: Health | Answer
+    received_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A message that can't be understood, kept as it is."""
 
@@ -55,17 +77,27 @@ class Refusal:
 
 @dataclass(slots=True)
 class Batch:
-    """Messages sorted by what must become of them; within each list in order of arrival."""
+    """Messages sorted by what must become of them; within each list in order of arrival.
+
+    `newest_ms` is when the last of them came.
+    """
 
     windows: list[OfferedWindow] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
+    given_up: list[GivenUp] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    newest_ms: int = 0
+
+
+_Message = TypeVar("_Message", Birth, CountBatch, State, Lost, Health, Answer)
 
 
 def sort_arrivals(arrivals: Iterable[Arrival]) -> Batch:
-    """Every message ends in exactly one place: its windows and a sighting, or a refusal with its reason."""
+    """Every message ends in exactly one place: what it says and a sighting, or a refusal with its reason."""
     batch = Batch()
     for arrival in arrivals:
+        batch.newest_ms = max(batch.newest_ms, arrival.received_at_ms)
         address: TrapAddress | None = None
         try:
             address, leaf = parse_topic(arrival.topic)
@@ -78,33 +110,40 @@ def sort_arrivals(arrivals: Iterable[Arrival]) -> Batch:
 def _sort(arrival: Arrival, address: TrapAddress, leaf: str, batch: Batch) -> None:
     seen_at_ms = None if arrival.retained else arrival.received_at_ms
     if leaf == COUNTS:
-        counts = _read_counts(arrival, address)
-        batch.windows += [
-            OfferedWindow(address, window, window.digest(), arrival.received_at_ms) for window in counts.windows
-        ]
-        batch.sightings.append(Sighting(address, seen_at_ms, window_ms=counts.windows[-1].duration_ms))
+        batch.sightings.append(_sort_counts(arrival, address, batch))
     elif leaf == BIRTH:
-        birth = parse_message(Birth, arrival.payload)
-        _require_trap(birth.trap, address)
+        birth = _read(Birth, arrival, address)
         window_ms = round(birth.window_s * 1000) or None
         batch.sightings.append(Sighting(address, seen_at_ms, birth=birth, window_ms=window_ms))
     elif leaf == STATE:
-        state = parse_message(State, arrival.payload)
-        _require_trap(state.trap, address)
+        state = _read(State, arrival, address)
         # The broker speaks for a trap that is offline: that is no sign of life.
         batch.sightings.append(Sighting(address, None if state.state == "offline" else seen_at_ms, state=state))
+    elif leaf == LOST:
+        batch.given_up.append(GivenUp(address, _read(Lost, arrival, address), arrival.received_at_ms))
+        batch.sightings.append(Sighting(address, seen_at_ms))
+    elif leaf in (HEALTH, ANSWER):
+        message = _read(Health, arrival, address) if leaf == HEALTH else _read(Answer, arrival, address)
+        batch.told.append(Told(address, message, arrival.received_at_ms))
+        batch.sightings.append(Sighting(address, seen_at_ms))
     else:
         raise MessageError(f"a collector does not take {leaf!r} messages")
 
 
-def _read_counts(arrival: Arrival, address: TrapAddress) -> CountBatch:
+def _sort_counts(arrival: Arrival, address: TrapAddress, batch: Batch) -> Sighting:
     if arrival.retained:
         raise MessageError("counts are retained: the trap must publish them without the retain flag")
-    counts = parse_message(CountBatch, arrival.payload)
-    _require_trap(counts.trap, address)
-    return counts
+    counts = _read(CountBatch, arrival, address)
+    for window in counts.windows:
+        body = window.canonical()
+        digest = hashlib.sha256(body).hexdigest()
+        offered = OfferedWindow(address, window, body.decode(), digest, arrival.received_at_ms, counts.backlog)
+        batch.windows.append(offered)
+    return Sighting(address, arrival.received_at_ms, window_ms=counts.windows[-1].duration_ms)
 
 
-def _require_trap(trap: str, address: TrapAddress) -> None:
-    if trap != address.trap:
-        raise MessageError(f"the payload is of trap {trap!r}, its topic of trap {address.trap!r}")
+def _read(kind: type[_Message], arrival: Arrival, address: TrapAddress) -> _Message:
+    message = parse_message(kind, arrival.payload)
+    if message.trap != address.trap:
+        raise MessageError(f"the payload is of trap {message.trap!r}, its topic of trap {address.trap!r}")
+    return message

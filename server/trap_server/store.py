@@ -1,26 +1,50 @@
 """Writing: one transaction a batch, each window once, everything that was refused kept."""
 
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from trap_contract.errors import StoreError
-from trap_contract.messages import AckRange, ranges_of
+from trap_contract.messages import AckRange, Health, ranges_of
 from trap_contract.topics import TrapAddress
 
 from trap_server import schema
-from trap_server.sorting import Batch, OfferedWindow, Refusal, Sighting
+from trap_server.boots import Request, carry_on, read_ledgers, take_requests
+from trap_server.bulk import chunks, insert, insert_new, upsert
+from trap_server.clocks import Clocks
+from trap_server.repair import Start
+from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told
 from trap_server.trap_record import TrapRecord
 
 PAYLOAD_LIMIT = 64 * 1024
 TEXT_LIMIT = 1024
-INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+HEALTH_KEPT_MS = 90 * 24 * 3600 * 1000
+COLUMNS = (
+    *schema.KEY,
+    "digest",
+    "received_at_ms",
+    "wall_ms",
+    "duration_ms",
+    "clock_synced",
+    "semantics",
+    "counts",
+    "frames_analysed",
+    "observed_s",
+    "model_id",
+    "model_sha256",
+    "body",
+    "kernel_boot",
+    "mono_ms",
+    "start_ms",
+    "clock_method",
+    "clock_error_ms",
+)
 
 Key = tuple[str, str, str, int]
 
@@ -34,6 +58,7 @@ class Committed:
     collisions: tuple[OfferedWindow, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     ranges: dict[TrapAddress, tuple[AckRange, ...]] = field(default_factory=dict)
+    given_up: tuple[GivenUp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +85,30 @@ class Store:
         Raises StoreError, having stored nothing, when the database refuses.
         """
         with self._transaction() as connection:
-            inserted = _insert_windows(connection, batch.windows)
-            collisions = _judge(connection, batch.windows, inserted)
+            ledgers = read_ledgers(connection, batch)
+            clocks = Clocks(connection, batch.windows)
+            stored, collisions = _insert_windows(connection, batch.windows, clocks)
+            clocks.keep()
+            carry_on(connection, ledgers, batch)
             _keep_collisions(connection, collisions)
             _keep_refusals(connection, batch.refusals)
+            _keep_told(connection, batch.told)
             _update_traps(connection, batch.sightings)
             committed = Committed(
-                stored=len(inserted),
-                duplicates=len(batch.windows) - len(inserted) - len(collisions),
+                stored=stored,
+                duplicates=len(batch.windows) - stored - len(collisions),
                 collisions=tuple(collisions),
                 refusals=tuple(batch.refusals),
                 ranges=_ranges(batch.windows),
+                given_up=tuple(batch.given_up),
             )
             self._count(connection, committed)
         return committed
+
+    def take_requests(self, now_ms: int) -> list[Request]:
+        """Which windows to ask of which traps now. Raises StoreError when the database refuses."""
+        with self._transaction() as connection:
+            return take_requests(connection, now_ms)
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Say that ingest is alive. Raises StoreError when the database refuses."""
@@ -86,7 +121,7 @@ class Store:
             "batch_seconds": heartbeat.batch_s,
         }
         with self._transaction() as connection:
-            statement = _insert(connection, table).values(**first, **counters, **more)
+            statement = insert(connection, table).values(**first, **counters, **more)
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["name"],
@@ -120,48 +155,46 @@ class Store:
             raise StoreError(f"database {self._engine.url.database} refuses: {error.orig}") from error
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    """The insert that knows ON CONFLICT, in the connection's dialect."""
-    return INSERTS[connection.dialect.name](table)
+def _insert_windows(
+    connection: sa.Connection, offered: Sequence[OfferedWindow], clocks: Clocks
+) -> tuple[int, list[OfferedWindow]]:
+    """Insert the windows whose key is new; of several with one key, the first.
 
-
-def _insert_windows(connection: sa.Connection, offered: Sequence[OfferedWindow]) -> set[Key]:
-    """Insert the windows whose key is new; of several with one key, the first. Returns the keys inserted."""
-    if not offered:
-        return set()
-    table = schema.windows
+    Returns how many were inserted, and those whose key is stored with other content: one number was given to two
+    observations.
+    """
     first = {window.key: window for window in reversed(offered)}
-    rows = [_row(window) for window in offered if first[window.key] is window]
-    statement = _insert(connection, table).on_conflict_do_nothing(index_elements=schema.KEY)
-    key_columns = [table.c[name] for name in schema.KEY]
-    return {tuple(row) for row in connection.execute(statement.returning(*key_columns), rows)}
+    rows = [_row(window, clocks.start(window)) for window in offered if first[window.key] is window]
+    stored = insert_new(connection, schema.windows, COLUMNS, rows)
+    if stored == len(offered):
+        return stored, []
+    digests = _stored_digests(connection, sorted(first))
+    return stored, [window for window in offered if digests[window.key] != window.digest]
 
 
-def _row(offered: OfferedWindow) -> dict[str, object]:
+def _row(offered: OfferedWindow, start: Start) -> tuple[object, ...]:
+    """In the order of COLUMNS."""
     window = offered.window
-    return {
-        **dict(zip(schema.KEY, offered.key, strict=True)),
-        "digest": offered.digest,
-        "received_at_ms": offered.received_at_ms,
-        "wall_ms": window.wall_ms,
-        "duration_ms": window.duration_ms,
-        "clock_synced": window.clock.synced,
-        "semantics": window.semantics,
-        "counts": window.counts,
-        "frames_analysed": window.effort.frames_analysed,
-        "observed_s": window.effort.observed_s,
-        "model_id": window.model.id,
-        "model_sha256": window.model.sha256,
-        "body": window.canonical().decode(),
-    }
-
-
-def _judge(connection: sa.Connection, offered: Sequence[OfferedWindow], inserted: set[Key]) -> list[OfferedWindow]:
-    """The windows whose key is stored with other content: one number was given to two observations."""
-    own = {window.key: window.digest for window in reversed(offered)}
-    known = sorted(key for key in own if key not in inserted)
-    stored = {key: own[key] for key in inserted} | _stored_digests(connection, known)
-    return [window for window in offered if stored[window.key] != window.digest]
+    return (
+        *offered.key,
+        offered.digest,
+        offered.received_at_ms,
+        window.wall_ms,
+        window.duration_ms,
+        window.clock.synced,
+        window.semantics,
+        None if window.counts is None else json.dumps(window.counts),
+        window.effort.frames_analysed,
+        window.effort.observed_s,
+        window.model.id,
+        window.model.sha256,
+        offered.body,
+        window.kernel_boot,
+        window.mono_ms,
+        start.start_ms,
+        start.method,
+        start.error_ms,
+    )
 
 
 def _stored_digests(connection: sa.Connection, keys: Sequence[Key]) -> dict[Key, str]:
@@ -169,9 +202,10 @@ def _stored_digests(connection: sa.Connection, keys: Sequence[Key]) -> dict[Key,
     c = schema.windows.c
     digests: dict[Key, str] = {}
     for (tenant, trap, boot), group in groupby(keys, key=lambda key: key[:3]):
-        seqs = [key[3] for key in group]
-        query = sa.select(c.seq, c.digest).where(c.tenant == tenant, c.trap == trap, c.boot == boot, c.seq.in_(seqs))
-        digests |= {(tenant, trap, boot, seq): digest for seq, digest in connection.execute(query)}
+        of_boot = sa.select(c.seq, c.digest).where(c.tenant == tenant, c.trap == trap, c.boot == boot)
+        for seqs in chunks([key[3] for key in group]):
+            found = connection.execute(of_boot.where(c.seq.in_(seqs)))
+            digests |= {(tenant, trap, boot, seq): digest for seq, digest in found}
     return digests
 
 
@@ -180,7 +214,7 @@ def _keep_collisions(connection: sa.Connection, collisions: Iterable[OfferedWind
         values = {
             **dict(zip(schema.KEY, offered.key, strict=True)),
             "digest": offered.digest,
-            "body": offered.window.canonical().decode(),
+            "body": offered.body,
             "received_at_ms": offered.received_at_ms,
         }
         _insert_or_count(connection, schema.collisions, values, [*schema.KEY, "digest"])
@@ -203,29 +237,54 @@ def _keep_refusals(connection: sa.Connection, refusals: Iterable[Refusal]) -> No
 
 def _insert_or_count(connection: sa.Connection, table: sa.Table, values: dict[str, Any], unique: list[str]) -> None:
     """Keep one row for one content, however often it comes: a trap that repeats itself must not fill the disk."""
-    statement = _insert(connection, table).values(**values, times=1)
+    statement = insert(connection, table).values(**values, times=1)
     connection.execute(statement.on_conflict_do_update(index_elements=unique, set_={"times": table.c.times + 1}))
+
+
+def _keep_told(connection: sa.Connection, told: Iterable[Told]) -> None:
+    health: list[dict[str, Any]] = []
+    answers: dict[tuple[str, ...], dict[str, Any]] = {}
+    for one in told:
+        message, row = one.message, {**asdict(one.address), "received_at_ms": one.received_at_ms}
+        if isinstance(message, Health):
+            health.append(row | {"body": message.model_dump_json()})
+        else:
+            answer = {"command": message.id, "state": message.state, "text": message.text}
+            answers[(one.address.tenant, one.address.trap, message.id)] = row | answer
+    if health:
+        connection.execute(sa.insert(schema.health), health)
+        _forget_health(connection, health)
+    upsert(connection, schema.command_answers, list(answers.values()))
+
+
+def _forget_health(connection: sa.Connection, news: Iterable[dict[str, Any]]) -> None:
+    """A trap that tells how it is pushes out what it told long ago."""
+    c = schema.health.c
+    before = {(row["tenant"], row["trap"]): row["received_at_ms"] - HEALTH_KEPT_MS for row in news}
+    old = [{"of": tenant, "named": trap, "before": ms} for (tenant, trap), ms in before.items()]
+    is_of_trap = sa.and_(c.tenant == sa.bindparam("of"), c.trap == sa.bindparam("named"))
+    connection.execute(sa.delete(schema.health).where(is_of_trap, c.received_at_ms < sa.bindparam("before")), old)
 
 
 def _update_traps(connection: sa.Connection, sightings: Iterable[Sighting]) -> None:
     by_address: dict[TrapAddress, list[Sighting]] = defaultdict(list)
     for sighting in sightings:
         by_address[sighting.address].append(sighting)
-    for address, seen in by_address.items():
-        known = _trap(connection, address)
-        record = known.after(seen)
-        if record != known:
-            statement = _insert(connection, schema.traps).values(**asdict(record))
-            changed = {name: value for name, value in asdict(record).items() if name not in ("tenant", "trap")}
-            connection.execute(statement.on_conflict_do_update(index_elements=["tenant", "trap"], set_=changed))
+    known = _traps(connection, list(by_address))
+    changed = [
+        record for address, seen in by_address.items() if (record := known[address].after(seen)) != known[address]
+    ]
+    upsert(connection, schema.traps, [asdict(record) for record in changed])
 
 
-def _trap(connection: sa.Connection, address: TrapAddress) -> TrapRecord:
+def _traps(connection: sa.Connection, addresses: Sequence[TrapAddress]) -> dict[TrapAddress, TrapRecord]:
     c = schema.traps.c
-    row = connection.execute(
-        sa.select(schema.traps).where(c.tenant == address.tenant, c.trap == address.trap)
-    ).one_or_none()
-    return TrapRecord(*astuple(address)) if row is None else TrapRecord(**row._mapping)  # noqa: SLF001  public in SQLAlchemy
+    records = {address: TrapRecord(address.tenant, address.trap) for address in addresses}
+    for part in chunks(addresses):
+        names = [(address.tenant, address.trap) for address in part]
+        for row in connection.execute(sa.select(schema.traps).where(sa.tuple_(c.tenant, c.trap).in_(names))).mappings():
+            records[TrapAddress(row["tenant"], row["trap"])] = TrapRecord(**row)
+    return records
 
 
 def _ranges(offered: Iterable[OfferedWindow]) -> dict[TrapAddress, tuple[AckRange, ...]]:

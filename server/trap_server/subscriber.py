@@ -15,8 +15,19 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from trap_contract.backoff import Backoff
 from trap_contract.broker import BrokerAddress
 from trap_contract.logs import log
-from trap_contract.messages import Ack
-from trap_contract.topics import ACK, BIRTH, COUNTS, STATE, TrapAddress, subscription
+from trap_contract.messages import Ack, Resend
+from trap_contract.topics import (
+    ACK,
+    ANSWER,
+    BIRTH,
+    COUNTS,
+    HEALTH,
+    LOST,
+    RESEND,
+    STATE,
+    TrapAddress,
+    subscription,
+)
 
 from trap_server.inbox import Delivery, Inbox, Token
 from trap_server.sorting import Arrival
@@ -28,6 +39,8 @@ STUCK_S = 60.0
 TICK_S = 1.0
 GOODBYE_S = 10.0
 REFUSED = 0x80
+RETAINED = (STATE, BIRTH)
+LEAVES = (COUNTS, LOST, *RETAINED, HEALTH, ANSWER)
 
 
 class Subscriber:
@@ -68,9 +81,10 @@ class Subscriber:
         """PUBACK one message. False when its connection is gone."""
         return self._inbox.settle(token, self._client.ack)
 
-    def tell(self, address: TrapAddress, ack: Ack) -> None:
-        """Tell a trap what is committed; queued until the broker takes it."""
-        self._client.publish(address.topic(ACK), ack.model_dump_json(), qos=1)
+    def tell(self, address: TrapAddress, message: Ack | Resend) -> None:
+        """Tell a trap what is committed, or ask for what is missing; queued until the broker takes it."""
+        leaf = ACK if isinstance(message, Ack) else RESEND
+        self._client.publish(address.topic(leaf), message.model_dump_json(), qos=1)
 
     def _build_client(self, client_id: str) -> paho.Client:
         client = paho.Client(
@@ -144,18 +158,13 @@ class Subscriber:
             self._say("broker_refuses", reason=str(reason), next_step="check user, password or certificate")
             return
         no_replay = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        client.subscribe(
-            [
-                (subscription(COUNTS), no_replay),
-                (subscription(STATE), SubscribeOptions(qos=1)),
-                (subscription(BIRTH), SubscribeOptions(qos=1)),
-            ]
-        )
+        retained = SubscribeOptions(qos=1)
+        client.subscribe([(subscription(leaf), retained if leaf in RETAINED else no_replay) for leaf in LEAVES])
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
-        refused = [leaf for leaf, reason in zip((COUNTS, STATE, BIRTH), reasons, strict=True) if reason.is_failure]
+        refused = [leaf for leaf, reason in zip(LEAVES, reasons, strict=True) if reason.is_failure]
         if refused:
             next_step = "allow the collector to read these topics in the broker's access rules"
             topics = ", ".join(subscription(leaf) for leaf in refused)
@@ -182,7 +191,8 @@ class Subscriber:
         self, _client: paho.Client, _data: object, _mid: int, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.value >= REFUSED:
-            log.error("ack_refused", reason=str(reason), next_step=f"allow the collector to write {subscription(ACK)}")
+            topics = f"{subscription(ACK)} and {subscription(RESEND)}"
+            log.error("ack_refused", reason=str(reason), next_step=f"allow the collector to write {topics}")
 
     def _on_log(self, _client: paho.Client, _data: object, level: int, text: str) -> None:
         if level == paho.MQTT_LOG_ERR and text.startswith("Caught exception"):  # its other errors are said above

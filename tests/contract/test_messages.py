@@ -107,7 +107,7 @@ def test_fields_of_a_newer_peer_are_ignored_at_every_depth() -> None:
     content = json.loads(batch(window()).model_dump_json())
     for place in list(_objects(content)):
         place["from_the_future"] = {"deep": [1, 2]}
-    for mapping in ("counts", "occupancy", "confidence"):  # their keys are classes, not fields
+    for mapping in ("counts", "occupancy", "corrected", "confidence"):  # their keys are classes, not fields
         del content["windows"][0][mapping]["from_the_future"]
     assert parse_message(CountBatch, json.dumps(content).encode()) == batch(window())
 
@@ -179,6 +179,11 @@ def test_the_digest_changes_with_any_value() -> None:
 def test_the_digest_does_not_depend_on_the_order_of_keys(one: Window, random: Any) -> None:
     shuffled = _shuffled(json.loads(one.model_dump_json()), random)
     assert Window.model_validate(shuffled).digest() == one.digest()
+
+
+def test_what_a_corrected_count_or_a_changed_board_says_is_part_of_the_digest() -> None:
+    corrected = {"Female": {"estimate": 1.5, "low": 0, "high": 4}}
+    assert len({window(**said).digest() for said in ({}, {"corrected": corrected}, {"board": "emptied"})}) == 3
 
 
 def test_the_digest_is_the_same_in_every_release() -> None:

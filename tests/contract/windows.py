@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from trap_contract.messages import (
     MAX_SEQ,
     Clock,
+    Corrected,
     Effort,
     Gap,
     Latency,
@@ -19,6 +20,7 @@ _milliseconds = st.integers(0, MAX_SEQ)
 _seconds = st.floats(0, 1e9)
 _scores = st.floats(0, 1)
 _classes = st.text(min_size=1, max_size=64)
+_corrected = st.builds(Corrected, estimate=_seconds, low=_seconds, high=_seconds)
 _gaps = st.builds(
     Gap, reason=st.sampled_from(["no_frame", "unreadable", "overload", "start", "stop"]), seconds=_seconds
 )
@@ -42,6 +44,8 @@ def windows(draw: st.DrawFn) -> Window:
         occupancy=draw(
             st.dictionaries(_classes, st.builds(Occupancy, mean=st.floats(0, 1e6), max=_counts), max_size=3)
         ),
+        corrected=draw(st.dictionaries(_classes, _corrected, max_size=2)),
+        board=draw(st.sampled_from([None, "emptied", "moved"])),
         confidence=draw(st.dictionaries(_classes, _scores, max_size=3)),
         effort=Effort(
             observed_s=draw(_seconds),

@@ -5,13 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from trap_contract.messages import Ack, CountBatch, Window, parse_message, ranges_of
-from trap_contract.topics import ACK, COUNTS, parse_topic, subscription
+from pydantic import BaseModel
+from trap_contract.messages import Ack, Answer, CountBatch, Health, Lost, Window, parse_message, ranges_of
+from trap_contract.topics import ACK, ANSWER, BIRTH, COUNTS, HEALTH, LOST, STATE, parse_topic, subscription
 
 Key = tuple[str, int]
 DEADLINE_S = 20.0
@@ -27,6 +29,9 @@ class TinyCollector:
         self.batches: list[CountBatch] = []
         self.stored: dict[Key, Window] = {}
         self.retained: dict[str, bytes] = {}
+        self.lost: list[Lost] = []
+        self.health: list[Health] = []
+        self.answers: list[Answer] = []
         self._subscribed = threading.Event()
         name = f"tiny-collector-{next(_NUMBERS)}"
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
@@ -44,18 +49,27 @@ class TinyCollector:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, topic: str, payload: bytes | str) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(DEADLINE_S)
+    def publish(self, topic: str, payload: bytes | str, expiry_s: int | None = None) -> None:
+        properties = Properties(PacketTypes.PUBLISH)
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        self._client.publish(topic, payload, qos=1, properties=properties).wait_for_publish(DEADLINE_S)
 
     def seqs(self, boot: str) -> list[int]:
         """Numbers stored of one boot, in order."""
         return sorted(seq for of, seq in self.stored if of == boot)
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
-        client.subscribe([(subscription(COUNTS), 1), (subscription("state"), 1), (subscription("birth"), 1)])
+        client.subscribe([(subscription(leaf), 1) for leaf in (COUNTS, STATE, BIRTH, LOST, HEALTH, ANSWER)])
 
     def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         address, leaf = parse_topic(message.topic)
+        told: dict[str, tuple[list[Any], type[BaseModel]]]
+        told = {LOST: (self.lost, Lost), HEALTH: (self.health, Health), ANSWER: (self.answers, Answer)}
+        if leaf in told:
+            into, kind = told[leaf]
+            into.append(parse_message(kind, message.payload))
+            return
         if leaf != COUNTS:
             self.retained[leaf] = message.payload
             return

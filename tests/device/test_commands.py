@@ -19,7 +19,7 @@ from device.test_outbox import opened
 @pytest.fixture
 def invoke(monkeypatch, capfd):
     """Run `trap-agent` with these arguments: exit status, standard output, standard error."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*arguments: object) -> tuple[int, str, str]:
@@ -100,12 +100,12 @@ def test_count_reports_an_unreadable_picture_and_counts_the_others(invoke, bundl
     status, out, err = invoke("count", "--model", bundle, tmp_path)
     assert status == 1
     assert [line.split()[5] for line in out.splitlines() if "Sum" in line] != []
-    assert err.splitlines() == [f"error: {tmp_path}/00000a.png: not a picture, or damaged"]
+    assert err.splitlines() == [f"error: {tmp_path}/00000a.png: can't be read as a picture: mend or remove it"]
     status, out, _ = invoke("count", "--model", bundle, tmp_path, "--json")
     assert status == 1
     assert json.loads(out.splitlines()[1]) == {
         "picture": "00000a.png",
-        "error": f"{tmp_path}/00000a.png: not a picture, or damaged",
+        "error": f"{tmp_path}/00000a.png: can't be read as a picture: mend or remove it",
     }
 
 
@@ -147,7 +147,7 @@ BAD_RUNS = [
     (("--model", "{bundle}", "--source", "{tmp}", "--stdout"), "no pictures in this folder"),
     (("--model", "{bundle}", "--source", "{tmp}/no", "--stdout"), "no such source"),
     (("--model", "{bundle}", "--source", "{tmp}/broken.mp4", "--stdout"), "broken.mp4: not a video"),
-    (("--model", "{bundle}", "--source", "camera:93", "--stdout"), "camera:93 can't be opened"),
+    (("--model", "{bundle}", "--source", "camera:93", "--stdout"), "camera /dev/video93 can't be opened"),
     (
         ("--model", "{bundle}", "--source", "{tmp}", "--broker", "localhost:1883"),
         "--broker: the broker's address is malformed",
@@ -185,4 +185,7 @@ def test_a_reader_that_goes_away_ends_the_agent_quietly(bundle):
     agent.stdout.close()
     assert agent.wait(30) == 1
     assert agent.stderr is not None
-    assert [json.loads(line)["event"] for line in agent.stderr.read().splitlines()] == ["counting"]
+    assert [json.loads(line)["event"] for line in agent.stderr.read().splitlines()] == [
+        "no corrected counts",
+        "counting",
+    ]

@@ -154,6 +154,58 @@ def test_a_parcel_whose_windows_are_gone_frees_its_place():
     assert delivery.in_flight == ()
 
 
+def test_what_the_collector_asks_for_goes_before_the_backlog_and_after_the_live():
+    delivery, held = new_delivery(), Held(200)
+    delivery.asked([(BOOT, 150), (BOOT, 151)], 0)
+    delivery.closed(held.add(), 0)
+    first, second, third = send_all(delivery, held, 1)[:3]
+    assert (seqs(first), seqs(second)) == ([201], [150, 151])
+    assert seqs(third) == list(range(1, 61))
+
+
+def test_what_is_asked_for_while_it_flies_is_sent_again_at_once_and_only_once():
+    delivery, held = new_delivery(), Held(60)
+    send_all(delivery, held, 0)
+    delivery.asked([(BOOT, 7)], 1)
+    assert [seqs(parcel) for parcel in send_all(delivery, held, 1)] == [list(range(1, 61))]
+    assert send_all(delivery, held, 2) == []
+
+
+def test_one_window_that_the_collector_never_takes_does_not_keep_the_others():
+    delivery, held, now_s = new_delivery(), Held(700), 0.0
+    poison = (BOOT, 33)
+    for _ in range(200):
+        parcels = send_all(delivery, held, now_s)
+        assert len(delivery.in_flight) <= MAX_IN_FLIGHT
+        for parcel in parcels:
+            if poison not in parcel.keys:
+                held.keys = [key for key in held.keys if key not in parcel.keys]
+                delivery.acknowledged(ranges_of(list(parcel.keys)), now_s)
+        now_s += RESEND_S
+    assert held.keys == [poison]
+    assert delivery.aside == {poison}
+    assert delivery.in_flight == ()
+    delivery.connected()
+    assert [seqs(parcel) for parcel in send_all(delivery, held, now_s)] == [[33]]
+
+
+def test_a_collector_that_says_nothing_at_all_makes_no_window_suspect():
+    delivery, held = new_delivery(), Held(60)
+    for turn in range(50):
+        assert all(len(parcel.keys) == 60 for parcel in send_all(delivery, held, turn * RESEND_CAP_S))
+    assert delivery.aside == frozenset()
+
+
+def test_a_broker_that_takes_small_messages_gets_small_ones():
+    delivery, held = new_delivery(), Held(100)
+    while (parcel := delivery.next(0, held.oldest)) and len(parcel.keys) > 10:
+        delivery.too_large(parcel)
+    assert parcel is not None
+    assert seqs(parcel) == [1, 2, 3, 4, 5, 6, 7]
+    delivery.too_large(Parcel(((BOOT, 50),), is_backlog=True))
+    assert delivery.aside == {(BOOT, 50)}
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("close"), st.integers(1, 70)),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from trap_agent import feeds
 from trap_agent.clock import SystemClock
-from trap_agent.feeds import LiveFeed, ReplayFeed
+from trap_agent.feeds import LiveFeed, ReplayFeed, open_feed
 from trap_agent.observer import Observer
+from trap_agent.slot import Taken
 from trap_agent.sources import Frame
 from trap_agent.windows import WindowSeries
 from trap_contract.errors import SourceError
@@ -19,7 +20,7 @@ PIXELS = np.zeros((8, 8, 3), np.uint8)
 class Script:
     """A source that plays runs of frames, each of which ends with the camera lost."""
 
-    is_live = True
+    pace = "live"
     interval_s = 0.01
 
     def __init__(self, *runs: int, failure: type[Exception] = SourceError) -> None:
@@ -40,7 +41,7 @@ class Script:
 
 
 class Replay(Script):
-    is_live = False
+    pace = "replay"
 
     def frames(self):
         for place in range(self.runs[0]):
@@ -127,7 +128,54 @@ def test_a_camera_that_delivers_nothing_gives_no_counts_rather_than_zeros():
     watch.join(20)
     source.released.set()
     assert [window.counts for window in sink.windows] == [None] * len(sink.windows)
-    assert "no_frame" in {gap.reason for gap in sink.windows[1].effort.gaps}
+    assert {gap.reason for gap in sink.windows[1].effort.gaps} <= {"no_frame", "camera"}
+
+
+class Quick:
+    """Sees one insect in every frame at once."""
+
+    def detect(self, _picture):
+        return found(0)
+
+    def detect_tiled(self, _picture, _size):
+        return found(0)
+
+
+class Said:
+    """A feed that says what it was told to."""
+
+    def __init__(self, *taken: Taken) -> None:
+        self.taken = list(taken)
+
+    def take(self, _timeout_s):
+        return self.taken.pop(0)
+
+    def close(self):
+        return self.taken.pop(0)
+
+
+def shown(second: float, **more: object) -> Taken:
+    return Taken(Frame(PIXELS, moment(second)), moment(second), **more)
+
+
+def test_the_time_from_a_loss_to_the_next_frame_is_a_gap_of_the_camera():
+    ended, sink = Taken(None, moment(110), has_ended=True), Kept()
+    feed = Said(
+        shown(101), shown(102), shown(103, lost=(moment(103.5),)), shown(107), shown(108), shown(109), ended, ended
+    )
+    Observer(Quick(), None, WindowSeries(plan(10, 1.0), moment(100)), sink).watch(feed, threading.Event())
+    (window,) = sink.windows
+    assert {gap.reason: gap.seconds for gap in window.effort.gaps} == {"camera": 2.5}
+    assert window.effort.frames_analysed == 6
+
+
+def test_a_source_that_is_lost_says_so_and_is_opened_anew():
+    source = Script(1, 1)
+    feed = open_feed(source, SystemClock(), np.random.default_rng(0))
+    lost: list[object] = []
+    wait_until(lambda: lost.extend(feed.take(0.05).lost) or lost, "the loss")
+    source.released.set()
+    feed.close()
 
 
 def test_a_fault_in_the_capture_thread_is_raised_where_frames_are_taken():

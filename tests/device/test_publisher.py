@@ -16,11 +16,11 @@ from structlog.testing import capture_logs
 from trap_agent import delivery, publisher
 from trap_agent.outbox import Outbox, read_account
 from trap_agent.publisher import Link, Publisher
-from trap_agent.session import Session
+from trap_agent.session import Heard, Session
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import DeliveryError
-from trap_contract.messages import Ack, AckRange, Birth, State, parse_message
-from trap_contract.topics import ACK
+from trap_contract.messages import Ack, AckRange, Birth, Resend, State, parse_message
+from trap_contract.topics import ACK, RESEND
 
 from device.collectors import tiny_collector, wait_until
 from device.samples import CLASSES, MODEL, NO_BROKER, SetClock, draft
@@ -170,7 +170,63 @@ def test_acknowledgements_that_are_malformed_or_foreign_change_nothing(tmp_path,
         collector.publish(ADDRESS.topic(ACK), good.model_dump_json())
         wait_until(lambda: trap.outbox.held == 2, "the good one was heard")
         assert trap.outbox.oldest(9) == [(BOOT, 3), (BOOT, 4)]
-    assert [line["event"] for line in logs].count("acknowledgement ignored") == 3
+    assert [line["event"] for line in logs].count("message ignored") == 3
+
+
+def test_what_the_collector_asks_for_comes_at_once_and_what_is_gone_is_told(tmp_path, broker):
+    with opened(tmp_path, limit=5) as outbox:
+        for _ in range(8):
+            outbox.store(draft())
+    asked = Resend(
+        trap=ADDRESS.trap, ranges=(AckRange(boot=BOOT, first=1, last=5), AckRange(boot=BOOT, first=9, last=9))
+    )
+    with tiny_collector(broker.port, acks=False) as collector, trap_at(tmp_path, broker.url, NEXT_BOOT) as trap:
+        wait_until(lambda: collector.lost and collector.batches, "the loss is told unasked")
+        collector.publish(ADDRESS.topic(RESEND), asked.model_dump_json())
+        wait_until(lambda: len(collector.batches) == 2, "sent again")
+        wait_until(lambda: any(lost.reason == "never_held" for lost in collector.lost), "the answer for the rest")
+        told = {(lost.reason, part.first, part.last) for lost in collector.lost for part in lost.ranges}
+        assert told == {("outbox_full", 1, 3), ("never_held", 9, 9)}
+        settled = Ack(trap=ADDRESS.trap, ranges=(AckRange(boot=BOOT, first=1, last=9),))
+        collector.publish(ADDRESS.topic(ACK), settled.model_dump_json())
+        wait_until(lambda: trap.outbox.held == 0, "everything is settled")
+        assert trap.outbox.losses(9) == []
+
+
+def test_a_loss_is_told_until_it_is_acknowledged(tmp_path, broker, monkeypatch):
+    monkeypatch.setattr(publisher, "_LOST_EVERY_S", 0.2)
+    with tiny_collector(broker.port, acks=False) as collector, opened(tmp_path, limit=1) as outbox:
+        for _ in range(3):
+            outbox.store(draft())
+        trap = Trap(outbox, broker.url)
+        trap.publisher.start()
+        wait_until(lambda: len(collector.lost) >= 3, "told three times")
+        settled = Ack(trap=ADDRESS.trap, ranges=(AckRange(boot=BOOT, first=1, last=3),))
+        collector.publish(ADDRESS.topic(ACK), settled.model_dump_json())
+        wait_until(lambda: outbox.held == 0, "settled")
+        assert trap.finish() == 0
+        assert outbox.losses(9) == []
+
+
+def test_a_broker_that_takes_small_messages_only_gets_small_ones(tmp_path):
+    with (
+        running_broker(tmp_path, extra="max_packet_size 4000\n") as broker,
+        tiny_collector(broker.port) as collector,
+        trap_at(tmp_path, broker.url, held=100) as trap,
+    ):
+        wait_until(lambda: trap.outbox.held == 0, "all acknowledged")
+        assert collector.seqs(BOOT) == list(range(1, 101))
+        assert max(len(batch.model_dump_json()) for batch in collector.batches) < 4000
+
+
+@pytest.mark.parametrize(("codes", "is_usable"), [((1, 0x87, 0x87), True), ((0x87, 1, 1), False)])
+def test_only_the_acknowledgements_are_needed_of_what_a_trap_listens_to(codes, is_usable):
+    session = Session(BrokerAddress("localhost", 1883), ADDRESS, None, BIRTH)
+    reasons = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in codes]
+    with capture_logs() as logs:
+        session._on_subscribe(None, None, 1, reasons, None)
+    assert session._is_subscribed is is_usable
+    assert [line["topic"].rsplit("/")[-1] for line in logs] == (["resend", "command"] if is_usable else ["ack"])
 
 
 def test_birth_and_state_are_retained_and_say_what_is_held(tmp_path, broker):
@@ -237,9 +293,9 @@ def test_an_acknowledgement_sent_while_the_trap_was_away_is_heard_at_the_next_co
         collector.publish(ADDRESS.topic(ACK), b"while you were away")
     with closing(second):
         second.open()
-        heard: list[bytes] = []
+        heard: list[Heard] = []
         wait_until(lambda: heard.extend(second.turn(0.05)) or heard, "the acknowledgement")
-    assert heard == [b"while you were away"]
+    assert heard == [Heard(ACK, b"while you were away", is_retained=False)]
 
 
 def test_a_trap_that_vanishes_is_reported_by_its_will(broker, monkeypatch):

@@ -1,13 +1,16 @@
+import contextlib
 import json
+import subprocess
+from functools import partial
 
 import pytest
 from trap_agent import sinks
-from trap_agent.outbox import read_account
 from trap_agent.sinks import LineSink, OutboxSink
+from trap_agent.windows import Draft
 from trap_contract.errors import StoreError
-from trap_contract.messages import Window
+from trap_contract.messages import Effort, Gap, Window
 
-from device.samples import draft
+from device.samples import WALL_MS, draft
 from device.test_outbox import opened
 
 
@@ -50,16 +53,77 @@ def test_windows_that_never_could_be_stored_are_an_error_at_the_end(tmp_path):
             sink.close()
 
 
-def test_memory_holds_a_bounded_number_and_the_loss_is_an_error_even_when_the_disk_is_back(tmp_path, monkeypatch):
+def side_by_side(count: int) -> list[Draft]:
+    """Windows of a second, in each of which something was seen."""
+    seen = {"counts": {"Female": 1}, "effort": Effort(observed_s=1, frames_seen=5, frames_analysed=5)}
+    return [partial(draft(WALL_MS + 1000 * n), mono_ms=1000 * n, **seen) for n in range(count)]
+
+
+def test_what_memory_can_not_hold_is_told_as_a_gap_once_the_disk_is_back(tmp_path, monkeypatch):
     monkeypatch.setattr(sinks, "UNSTORED_LIMIT", 10)
+    told: list[Window] = []
+    with opened(tmp_path) as outbox:
+        sink = OutboxSink(outbox, told.append)
+        limit_pages(outbox, 1)
+        for each in side_by_side(100):
+            sink.accept(each)
+        fitted = outbox.held
+        assert len(sink._waiting) == 10
+        assert len(sink._emptied) == 1
+        limit_pages(outbox, 1_000_000)
+        sink.close()
+        windows = outbox.load(outbox.oldest(999))
+    assert windows == told
+    assert [window.mono_ms for window in windows] == [1000 * n for n in range(100)]
+    assert [window.wall_ms for window in windows] == [WALL_MS + 1000 * n for n in range(100)]
+    lost = windows[fitted:-10]
+    assert all(window.counts == {"Female": 1} for window in (*windows[:fitted], *windows[-10:]))
+    assert {(window.counts, window.effort.observed_s, window.effort.gaps) for window in lost} == {
+        (None, 0, (Gap(reason="disk", seconds=1),))
+    }
+
+
+def test_lost_windows_that_do_not_lie_side_by_side_keep_their_own_times(tmp_path, monkeypatch):
+    monkeypatch.setattr(sinks, "UNSTORED_LIMIT", 1)
     with opened(tmp_path) as outbox:
         sink = OutboxSink(outbox, lambda _: None)
-        limit_pages(outbox, 1)
-        for number in range(100):
-            sink.accept(draft(number))
-        limit_pages(outbox, 1_000_000)
-        with pytest.raises(StoreError, match="windows were lost"):
-            sink.close()
-        assert outbox.load(outbox.oldest(999))[-1].wall_ms == 99
-    account = read_account(tmp_path)
-    assert account["issued"] == account["pending"] < 100
+        outbox._connection.execute("PRAGMA query_only = ON")
+        drafts = side_by_side(20)
+        kept = [*drafts[:5], *drafts[9:12], partial(drafts[13], duration_ms=500), drafts[14]]
+        for each in kept:
+            sink.accept(each)
+        outbox._connection.execute("PRAGMA query_only = OFF")
+        sink.close()
+        windows = outbox.load(outbox.oldest(99))
+    assert [window.mono_ms // 1000 for window in windows] == [0, 1, 2, 3, 4, 9, 10, 11, 13, 14]
+    assert [gap.seconds for window in windows for gap in window.effort.gaps] == [1] * 8 + [0.5]
+
+
+def test_a_real_disk_that_fills_up_costs_only_what_is_told(tmp_path, full_disk):
+    with opened(full_disk) as outbox:
+        sink = OutboxSink(outbox, lambda _: None)
+        ballast = full_disk / "ballast"
+        ballast.write_bytes(b"")
+        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(65536))
+        for each in side_by_side(60):
+            sink.accept(each)
+        assert sink._waiting
+        ballast.unlink()
+        sink.close()
+        assert [window.mono_ms for window in outbox.load(outbox.oldest(99))] == [1000 * n for n in range(60)]
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A real file system of 8 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)

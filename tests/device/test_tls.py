@@ -32,13 +32,13 @@ def make_authority(folder: Path, name: str) -> None:
     openssl(folder, "req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}")
 
 
-def sign(folder: Path, name: str, extension: str) -> None:
+def sign(folder: Path, name: str, extension: str, days: int = 2) -> None:
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
     (folder / "extension").write_text(extension)
     openssl(
         folder,
-        *("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", "-days", "2"),
+        *("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", "-days", str(days)),
         *("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "extension"),
     )
 
@@ -50,6 +50,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_authority(folder, "stranger")
     sign(folder, "server", "subjectAltName=IP:127.0.0.1")
     sign(folder, "trap", "extendedKeyUsage=clientAuth")
+    sign(folder, "old-trap", "extendedKeyUsage=clientAuth", days=-1)
+    sign(folder, "old-server", "subjectAltName=IP:127.0.0.1", days=-1)
     return folder
 
 
@@ -80,6 +82,7 @@ def test_windows_are_delivered_with_certificates_on_both_sides(tmp_path, tls_bro
         (("stranger.pem", "trap.pem", "trap.key"), "certificate verify failed"),
         (("ca.pem", "stranger.pem", "stranger.key"), "connection lost|can't be reached"),
         (("ca.pem", None, None), "connection lost|can't be reached"),
+        (("ca.pem", "old-trap.pem", "old-trap.key"), "connection lost|can't be reached"),
     ],
 )
 def test_a_certificate_that_is_not_trusted_ends_the_connection(tls_broker, certificates, files, message):
@@ -89,3 +92,14 @@ def test_a_certificate_that_is_not_trusted_ends_the_connection(tls_broker, certi
     with pytest.raises(DeliveryError, match=message):
         session.open()
     session.close()
+
+
+def test_a_broker_whose_certificate_has_expired_is_named_with_the_reason(tmp_path, certificates):
+    port = free_port()
+    listener = LISTENER.format(port=port, folder=certificates).replace("server.", "old-server.")
+    address = BrokerAddress.parse(f"mqtts://127.0.0.1:{port}", Tls(certificates / "ca.pem"))
+    with running_broker(tmp_path, extra=listener):
+        session = Session(address, ADDRESS, address.tls_context(), BIRTH)
+        with pytest.raises(DeliveryError, match="certificate has expired"):
+            session.open()
+        session.close()

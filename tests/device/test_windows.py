@@ -1,7 +1,12 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trap_agent.arrivals import ArrivalCounter
 from trap_agent.windows import Draft, WindowSeries, median_count
+from trap_contract.correction import Correction
 from trap_contract.messages import Window
 
 from device.samples import CLASSES, WALL_MS, found, moment, plan
@@ -131,10 +136,34 @@ def test_latency_is_reported_as_median_and_95th_percentile():
     assert (window.latency_ms.p50, window.latency_ms.p95) == (50.0, 95.0)
 
 
+def test_with_a_counter_a_window_counts_who_is_new_and_still_says_what_is_in_the_picture():
+    arrivals = replace(plan(interval_s=0.5), semantics="arrivals")
+    series = WindowSeries(arrivals, moment(100.0), ArrivalCounter(len(CLASSES)))
+    for half in range(40):
+        series.analysed(moment(100 + half / 2), found(*[0] * (half >= 12)), 1.0)
+        if half == 19:
+            first = numbered(list(series.advance(moment(110.0))))[0]
+    (second,) = numbered(list(series.finish(moment(120.0))))
+    assert (first.semantics, first.counts["Female"], second.counts["Female"]) == ("arrivals", 1, 0)
+    assert (second.occupancy["Female"].mean, second.occupancy["Female"].max) == (1, 1)
+
+
+def test_a_window_is_corrected_where_a_matrix_is_known_and_only_what_is_in_the_picture():
+    matrix = np.diag([90] * (len(CLASSES) + 1)) + 2
+    corrected = replace(plan(), correction=Correction(matrix, 300))
+    for semantics, is_corrected in (("occupancy", True), ("catch_delta", False)):
+        series = WindowSeries(replace(corrected, semantics=semantics), moment(100.0))
+        series.analysed(moment(101.0), found(*[1] * 9), 1.0)
+        (window,) = numbered(list(series.finish(moment(102.0))))
+        assert bool(window.corrected) == is_corrected
+        if is_corrected:
+            assert tuple(window.corrected) == CLASSES
+            assert 0 < window.corrected["Male"].low <= 9 <= window.corrected["Male"].high
+            assert window.corrected["Female"].low == 0
+
+
 @pytest.mark.parametrize(("counts", "median"), [([0, 1], 1), ([1, 2], 2), ([0, 0, 1], 0), ([3], 3)])
 def test_the_median_rounds_halves_up(counts, median):
-    import numpy as np
-
     assert median_count(np.array(counts).reshape(-1, 1)) == [median]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from trap_scene import Video
 from trap_scene.picture import MAX_IOU, iou
-from trap_scene.visits import FLIGHT_S, Timetable
+from trap_scene.visits import FLIGHT_S, REACH_PX, Timetable
 
 
 def _timetable(per_minute: float = 12.0) -> Timetable:
@@ -77,3 +77,22 @@ def test_visitors_stay_off_the_border() -> None:
     boxes = [i.box for index in range(0, 600, 20) for i in video.frame(index).truth if i.label != 3]
     assert len(boxes) > 20
     assert all(x0 > 0 and y0 > 0 and x1 < 224 and y1 < 224 for x0, y0, x1, y1 in boxes)
+
+
+def test_a_walker_crosses_the_board_without_a_rest_and_stays_on_it() -> None:
+    table = Timetable(np.random.default_rng(2), 448, 300, 30.0, walkers=1.0)
+    for visit in table.present(0.0) + table.present(20.0):
+        assert all(visit.at(t).walking for t in np.linspace(visit.start_s, visit.end_s - 0.01, 20))
+        assert ((visit.keys[:, 1:3] >= REACH_PX - 1e-6) & (visit.keys[:, 1:3] <= [448 - 40.9, 300 - 40.9])).all()
+        assert np.hypot(*(visit.keys[1, 1:3] - visit.keys[0, 1:3])) > 30
+
+
+def test_a_share_of_walkers_leaves_the_others_sitting() -> None:
+    table = Timetable(np.random.default_rng(3), 448, 448, 60.0, walkers=0.3)
+    seen = {visit.ordinal: len(visit.keys) == 2 for t in range(120) for visit in table.present(float(t))}
+    assert 0.15 < np.mean(list(seen.values())) < 0.5
+
+
+def test_a_video_says_who_is_on_the_board() -> None:
+    video = Video(5, arrivals_per_minute=10.0)
+    assert len(video.visits(3.0)) == len(video.frame(30).truth) > 0

@@ -1,4 +1,4 @@
-"""A database in a temporary folder, a real broker, and ingest in a thread."""
+"""An empty database of each kind, a real broker, and ingest in a thread."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from brokers import Broker, running_broker
+from postgres_server import PostgresServer, running_postgres
 from trap_server.database import open_database
 
 from server.running import RunningIngest, running_ingest
@@ -18,8 +19,26 @@ def _fresh_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Both databases take every test that does not say otherwise."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def postgresql_url(postgres: PostgresServer) -> str:
+    return postgres.empty()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'counts.db'}"
 
 

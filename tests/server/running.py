@@ -50,9 +50,9 @@ def running_ingest(broker_url: str, engine: sa.Engine, stuck_s: float = 60.0) ->
 
 
 def rows(engine: sa.Engine, table: sa.Table) -> list[dict[str, object]]:
-    """Everything in a table, even while somebody writes."""
+    """Everything in a table, by its key, even while somebody writes."""
     reader = open_for_reading(str(engine.url))
     with reader.connect() as connection:
-        found = [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+        found = [dict(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()]
     reader.dispose()
     return found

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,9 +166,10 @@ def test_ready_only_while_ingest_reports(database_url: str, client: TestClient, 
     assert client.get("/healthz").json() == {"alive": True}
 
 
-def test_a_database_that_is_gone_is_reported_and_not_hidden(client: TestClient, tmp_path: Path):
-    for path in tmp_path.glob("counts.db*"):
-        path.write_bytes(b"not a database" * 1000)
+def test_a_database_that_is_gone_is_reported_and_not_hidden(client: TestClient, engine: sa.Engine):
+    with engine.begin() as connection:
+        for table in ("collectors", "traps"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
     assert client.get("/readyz").json()["database"] == "unreachable"
     answer = client.get("/api/v1/traps")
     assert answer.status_code == 503

@@ -96,18 +96,18 @@ def test_a_foreign_database_ends_ingest_with_one_line(trap_server: Command, tmp_
     assert "shop.db is not a zancudo database" in ended.err
 
 
-def test_a_port_in_use_ends_with_one_line(trap_server: Command, database_url: str, broker: Broker):
-    ended = trap_server("run", "--broker", broker.url, "--database", database_url, "--port", str(broker.port))
+def test_a_port_in_use_ends_with_one_line(trap_server: Command, sqlite_url: str, broker: Broker):
+    ended = trap_server("run", "--broker", broker.url, "--database", sqlite_url, "--port", str(broker.port))
     assert (ended.status, ended.err.count("\n")) == (1, 1)
     assert f"127.0.0.1:{broker.port}" in ended.err
 
 
 def test_a_certificate_that_can_not_be_used_ends_the_site_before_it_begins(
-    trap_server: Command, database_url: str, tmp_path: Path
+    trap_server: Command, sqlite_url: str, tmp_path: Path
 ):
     (tmp_path / "ca.pem").write_text("not a certificate")
     files = ("--ca", str(tmp_path / "ca.pem"))
-    ended = trap_server("run", "--broker", "mqtts://x", *files, "--database", database_url)
+    ended = trap_server("run", "--broker", "mqtts://x", *files, "--database", sqlite_url)
     assert (ended.status, ended.err.count("\n")) == (1, 1)
     assert "ca.pem) can't be used" in ended.err
 

@@ -1,13 +1,15 @@
-"""A real mosquitto, a real SQLite: nothing is acknowledged before it is on disk, and nothing is lost."""
+"""A real mosquitto, a real SQLite or PostgreSQL: nothing is acknowledged before it is on disk, and nothing is lost."""
 
-import sqlite3
 import time
-from pathlib import Path
 
 import sqlalchemy as sa
 from brokers import Broker
 from structlog.testing import capture_logs
+from trap_contract.messages import AckRange, Lost
+from trap_contract.topics import LOST
 from trap_server import schema
+from trap_server.database import open_database
+from trap_server.subscriber import LEAVES
 
 from server.running import RunningIngest, rows, running_ingest
 from server.traps import BOOT, FakeTrap, make_window, until
@@ -43,17 +45,14 @@ def test_a_window_sent_again_is_stored_once_and_acknowledged_again(
 
 
 def test_nothing_is_acknowledged_while_the_database_is_blocked(
-    broker: Broker, collecting: RunningIngest, engine: sa.Engine, tmp_path: Path
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine, database_url: str
 ):
     with FakeTrap(broker.port) as trap:
-        blocker = sqlite3.connect(tmp_path / "counts.db", isolation_level=None)
-        blocker.execute("BEGIN IMMEDIATE")
-        trap.send(make_window(1))
-        until(lambda: is_held(collecting), "the message is in the writer's hands")
-        assert trap.acknowledged == []
-        assert rows(engine, schema.windows) == []
-        blocker.execute("ROLLBACK")
-        blocker.close()
+        with open_database(database_url).begin():  # another writer's turn
+            trap.send(make_window(1))
+            until(lambda: is_held(collecting), "the message is in the writer's hands")
+            assert trap.acknowledged == []
+            assert rows(engine, schema.windows) == []
         until(lambda: trap.holds_acks_for(1), "it is acknowledged once the database is free")
         until(lambda: collecting.inbox.oldest_age_s(time.monotonic()) == 0, "its PUBACK is sent")
     assert len(rows(engine, schema.windows)) == 1
@@ -103,25 +102,22 @@ def test_a_broker_killed_with_its_sessions_kept_loses_and_doubles_nothing(
 
 
 def test_stale_tokens_are_dropped_after_the_broker_forgot_the_session(
-    broker: Broker, collecting: RunningIngest, engine: sa.Engine, tmp_path: Path
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine, database_url: str
 ):
     """Packet numbers start again: an old PUBACK would acknowledge a new message that is not stored."""
     sent: list[tuple[int, int]] = []
     acknowledge = collecting.subscriber._client.ack
     collecting.subscriber._client.ack = lambda mid, qos: (sent.append((mid, qos)), acknowledge(mid, qos))[1]
-    blocker = sqlite3.connect(tmp_path / "counts.db", isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
     with FakeTrap(broker.port, name="t1") as trap:
-        trap.send(make_window(1))
-        until(lambda: is_held(collecting), "the message is in the writer's hands")
-        broker.kill()
-        broker.forget()
-        broker.start()
-        until(lambda: not collecting.subscriber.connected, "ingest has noticed")
-        collecting.await_connected()
-        assert sent == []
-        blocker.execute("ROLLBACK")
-        blocker.close()
+        with open_database(database_url).begin():  # another writer's turn
+            trap.send(make_window(1))
+            until(lambda: is_held(collecting), "the message is in the writer's hands")
+            broker.kill()
+            broker.forget()
+            broker.start()
+            until(lambda: not collecting.subscriber.connected, "ingest has noticed")
+            collecting.await_connected()
+            assert sent == []
         until(lambda: rows(engine, schema.windows), "the message in hand is stored")
         until(trap.client.is_connected, "the trap is back")
         trap.send(make_window(2))
@@ -130,14 +126,11 @@ def test_stale_tokens_are_dropped_after_the_broker_forgot_the_session(
     assert len(sent) == 1
 
 
-def test_a_message_that_waits_too_long_makes_ingest_connect_anew(broker: Broker, engine: sa.Engine, tmp_path: Path):
+def test_a_message_that_waits_too_long_makes_ingest_connect_anew(broker: Broker, engine: sa.Engine, database_url: str):
     with running_ingest(broker.url, engine, stuck_s=0.5) as running, FakeTrap(broker.port) as trap:
-        blocker = sqlite3.connect(tmp_path / "counts.db", isolation_level=None)
-        blocker.execute("BEGIN IMMEDIATE")
-        trap.send(make_window(1))
-        until(lambda: not running.subscriber.connected, "the watchdog has dropped the connection")
-        blocker.execute("ROLLBACK")
-        blocker.close()
+        with open_database(database_url).begin():  # another writer's turn
+            trap.send(make_window(1))
+            until(lambda: not running.subscriber.connected, "the watchdog has dropped the connection")
         until(lambda: trap.holds_acks_for(1), "the message came again and is acknowledged")
     assert len(rows(engine, schema.windows)) == 1
 
@@ -145,7 +138,7 @@ def test_a_message_that_waits_too_long_makes_ingest_connect_anew(broker: Broker,
 def test_a_refused_subscription_is_noticed(broker: Broker, engine: sa.Engine):
     with capture_logs() as logs, running_ingest(broker.url, engine) as running:
         refused = type("Refused", (), {"is_failure": True})()
-        running.subscriber._on_subscribe(running.subscriber._client, None, 1, [refused, refused, refused], None)
+        running.subscriber._on_subscribe(running.subscriber._client, None, 1, [refused] * len(LEAVES), None)
         until(lambda: not running.subscriber.connected, "the connection was given up")
         running.await_connected()
     assert "subscription_refused" in [entry["event"] for entry in logs]
@@ -167,6 +160,29 @@ def test_a_trap_announced_before_ingest_first_came_is_known(broker: Broker, engi
     with running_ingest(broker.url, engine):
         until(lambda: rows(engine, schema.traps), "the retained birth was read")
     assert rows(engine, schema.traps)[0]["last_seen_ms"] is None
+
+
+def test_what_is_lost_is_stored_and_acknowledged_as_lost(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
+    with FakeTrap(broker.port) as trap:
+        trap.send(make_window(4))
+        lost = Lost(trap="t1", ranges=(AckRange(boot=BOOT, first=1, last=3),), reason="outbox_full")
+        trap.send_raw(lost.model_dump_json(), LOST)
+        until(lambda: trap.holds_acks_for(4), "the window and the loss are acknowledged")
+    assert rows(engine, schema.boots)[0]["lost"] == [[1, 3]]
+    assert [row["seq"] for row in rows(engine, schema.windows)] == [4]
+
+
+def test_a_trap_that_is_online_is_asked_for_what_is_missing(
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine
+):
+    with FakeTrap(broker.port) as trap:
+        trap.introduce()
+        trap.send(make_window(1), make_window(4))
+        until(lambda: trap.holds_acks_for(2), "both are acknowledged")
+        with engine.begin() as connection:
+            connection.execute(sa.update(schema.boots).values(ask_at_ms=0))
+        until(lambda: trap.asked, "the trap is asked")
+    assert trap.asked == [AckRange(boot=BOOT, first=2, last=3)]
 
 
 def test_acknowledgements_of_many_ranges_come_in_parts(broker: Broker, collecting: RunningIngest, engine: sa.Engine):

@@ -1,4 +1,4 @@
-"""A trap for tests: raw paho, windows made to order, and the acknowledgements that came back."""
+"""A trap for tests: raw paho, windows made to order, and the acknowledgements and requests that came back."""
 
 import threading
 import time
@@ -12,16 +12,18 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from trap_contract.messages import (
     Ack,
+    AckRange,
     Birth,
     Clock,
     CountBatch,
     Effort,
     ModelRef,
+    Resend,
     State,
     Window,
     parse_message,
 )
-from trap_contract.topics import ACK, BIRTH, COUNTS, STATE, TrapAddress
+from trap_contract.topics import ACK, BIRTH, COUNTS, RESEND, STATE, TrapAddress
 
 BOOT = "0" * 31 + "1"
 MODEL = ModelRef(id="yolov8n_kd", sha256="ab" * 32, threshold=0.35, backend="tflite")
@@ -83,6 +85,7 @@ class FakeTrap:
     name: str = "t1"
     tenant: str = "demo"
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
+    asked: list[AckRange] = field(default_factory=list)
     client: paho.Client = field(init=False)
     ready: threading.Event = field(default_factory=threading.Event)
 
@@ -90,7 +93,8 @@ class FakeTrap:
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
         self.client = paho.Client(CallbackAPIVersion.VERSION2, f"{self.tenant}-{self.name}", protocol=paho.MQTTv5)
-        self.client.on_connect = lambda client, *_: client.subscribe(self.address.topic(ACK), qos=1)
+        heard = [(self.address.topic(leaf), 1) for leaf in (ACK, RESEND)]
+        self.client.on_connect = lambda client, *_: client.subscribe(heard)
         self.client.on_subscribe = lambda *_: self.ready.set()
         self.client.on_message = self._on_message
         self.client.reconnect_delay_set(1, 1)
@@ -126,5 +130,8 @@ class FakeTrap:
         return len(set(self.acknowledged)) >= count
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        if message.topic.endswith(RESEND):
+            self.asked += parse_message(Resend, bytes(message.payload)).ranges
+            return
         for one in parse_message(Ack, bytes(message.payload)).ranges:
             self.acknowledged += [(one.boot, seq) for seq in range(one.first, one.last + 1)]

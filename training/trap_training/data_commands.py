@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from trap_contract.command import run_command
-from trap_contract.dataset import PICTURE_SUFFIXES, SPLITS, UNLABELLED, DataSet
+from trap_contract.dataset import SPLITS, UNLABELLED, DataSet
 from trap_contract.errors import ConfigError, DataError
+from trap_contract.pictures import PICTURE_SUFFIXES
 from trap_contract.tiling import DEFAULT_OVERLAP, tile_grid
 
 from trap_training.pictures.augmenting import augment_dataset

@@ -3,13 +3,19 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from trap_contract.errors import SourceError
 
 from trap_agent.clock import Clock, Moment
+
+SOURCES = "folder:DIR, watch:DIR, video:FILE, camera:N, picamera:N, csi:N, rtsp://..., gstreamer:..., rendered[:SEED]"
+CAMERAS = ("camera", "picamera", "csi", "gstreamer", "rtsp", "rtsps")
+
+Pace = Literal["replay", "live", "patient"]
+"""Who keeps time: a replay has its own and ends; a live source drops what is not taken; a patient one lets it wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +28,26 @@ class Frame:
 
 
 class Source(Protocol):
-    """A live source drops what is not taken in time; any other is a replay, in its own time, that ends."""
+    """Gives frames, at its pace."""
 
     @property
-    def is_live(self) -> bool: ...
+    def pace(self) -> Pace: ...
 
     @property
     def interval_s(self) -> float:
         """Seconds from one frame to the next when none is missing."""
         ...
 
-    def frames(self) -> Generator[Frame, None, None]:
-        """Frames in order of time. Raises SourceError when a live source stops delivering; call again to reopen it."""
+    def frames(self) -> Generator[Frame | None, None, None]:
+        """Frames in order of time, None where there is none yet.
+
+        Raises SourceError when the source stops delivering; call again to reopen it.
+        """
         ...
 
 
-def open_source(spec: str, fps: float | None, clock: Clock) -> Source:
-    """The source that `spec` names: folder:PATH, video:PATH, camera:N, rendered[:SEED], or a plain path.
+def open_source(spec: str, fps: float | None, clock: Clock, state_dir: Path) -> Source:
+    """The source that `spec` names, one of SOURCES or a plain path; what must outlive a restart goes to `state_dir`.
 
     Raises SourceError when there is none, or it gives no pictures.
     """
@@ -46,11 +55,15 @@ def open_source(spec: str, fps: float | None, clock: Clock) -> Source:
     if kind == "rendered":
         from trap_agent.sources.rendered import RenderedSource
 
-        return RenderedSource(_whole_number(spec, rest or "0"), fps, clock)
-    if kind == "camera":
-        from trap_agent.sources.camera import CameraSource
+        return RenderedSource(whole_number(spec, rest or "0"), fps, clock)
+    if kind == "watch":
+        from trap_agent.sources.watched import WatchedFolder
 
-        return CameraSource(_whole_number(spec, rest), fps, clock)
+        return WatchedFolder(Path(rest), fps, clock, state_dir)
+    if kind in CAMERAS:
+        from trap_agent.sources.captured import CapturedSource
+
+        return CapturedSource(spec, fps)
     return _open_path(Path(rest if kind in ("folder", "video") else spec), fps, clock)
 
 
@@ -63,10 +76,21 @@ def _open_path(path: Path, fps: float | None, clock: Clock) -> Source:
         from trap_agent.sources.video import VideoSource
 
         return VideoSource(path, fps, clock)
-    raise SourceError(f"{path}: no such source; give folder:PATH, video:PATH, camera:N, rendered[:SEED], or a path")
+    raise SourceError(f"{path}: no such source; give {SOURCES}, or a path")
 
 
-def _whole_number(spec: str, text: str) -> int:
+def whole_number(spec: str, text: str) -> int:
+    """The number behind a spec's colon. Raises SourceError where there is none."""
     if not (text.isascii() and text.isdigit()):
         raise SourceError(f"source {spec!r}: a whole number belongs behind the colon, as in camera:0 or rendered:7")
     return int(text)
+
+
+def shown(spec: str) -> str:
+    """A spec as logs and errors may show it: of an address only the host, of a pipeline only its elements."""
+    kind, _, rest = spec.partition(":")
+    if kind in ("rtsp", "rtsps"):
+        return f"{kind}://{rest.removeprefix('//').partition('/')[0].rpartition('@')[2]}"
+    if kind == "gstreamer":
+        return "gstreamer:" + " ! ".join(part.split(maxsplit=1)[0] for part in rest.split("!") if part.strip())
+    return spec

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from trap_contract.errors import DataError, SourceError
 from trap_contract.logs import log
+from trap_contract.pictures import list_pictures, read_picture
 
 from trap_agent.clock import Clock
-from trap_agent.pictures import list_pictures, read_picture
-from trap_agent.sources import Frame
+from trap_agent.sources import Frame, Pace
 
 _FPS = 1.0
 
@@ -19,7 +19,7 @@ class FolderSource:
     Raises SourceError for a folder without pictures.
     """
 
-    is_live = False
+    pace: Pace = "replay"
 
     def __init__(self, folder: Path, fps: float | None, clock: Clock) -> None:
         self.interval_s = 1 / (fps or _FPS)

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from trap_scene import Video
 
 from trap_agent.clock import Clock
-from trap_agent.sources import Frame
+from trap_agent.sources import Frame, Pace
 
 _FPS = 10.0
 
@@ -14,7 +14,7 @@ _FPS = 10.0
 class RenderedSource:
     """The same insects for the same seed, at `fps` in real time."""
 
-    is_live = True
+    pace: Pace = "live"
 
     def __init__(self, seed: int, fps: float | None, clock: Clock) -> None:
         self._clock = clock

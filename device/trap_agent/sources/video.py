@@ -4,10 +4,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 from trap_contract.errors import SourceError
+from trap_contract.vision import cv2
 
 from trap_agent.clock import Clock
-from trap_agent.sources import Frame
-from trap_agent.vision import cv2
+from trap_agent.sources import Frame, Pace
 
 _FPS = 25.0
 """Assumed of a file that does not say."""
@@ -19,7 +19,7 @@ class VideoSource:
     Raises SourceError for a file that is no video.
     """
 
-    is_live = False
+    pace: Pace = "replay"
 
     def __init__(self, path: Path, fps: float | None, clock: Clock) -> None:
         self._path = path

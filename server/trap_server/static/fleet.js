@@ -2,7 +2,7 @@
 /** Keeps the fleet page live: numbers by Server-Sent Events, curves from the day's points and gaps. */
 
 /**
- * @typedef {{tenant: string, trap: string, wall_ms: number, duration_ms: number, semantics: string,
+ * @typedef {{tenant: string, trap: string, start_ms: number, duration_ms: number, semantics: string,
  *   counts: Counts | null, frames_analysed: number, observed_s: number,
  *   model_id: string, model_sha256: string}} Window
  * @typedef {{tenant: string, trap: string, status: string, last_seen_ms: number | null,
@@ -161,8 +161,8 @@ class TrapCard {
   /** @param {Window} window A backlog, older than what is shown, belongs to the curve only. */
   showWindow(window) {
     this.drawSoon();
-    if (window.counts && window.wall_ms >= this.counted) this.showCounts(window, window.counts);
-    if (window.wall_ms >= this.newest) this.showEffort(window);
+    if (window.counts && window.start_ms >= this.counted) this.showCounts(window, window.counts);
+    if (window.start_ms >= this.newest) this.showEffort(window);
     const isBlind = this.newest > this.counted;
     this.field("blind").toggleAttribute("hidden", !isBlind);
     this.root.querySelector(".now")?.classList.toggle("unseen", isBlind && this.counted > 0);
@@ -170,7 +170,7 @@ class TrapCard {
 
   /** @param {Window} window @param {Counts} counts */
   showCounts(window, counts) {
-    this.counted = window.wall_ms;
+    this.counted = window.start_ms;
     const series = seriesOf(headline(counts));
     this.field("numbers").replaceChildren(...[...series].map(([name, colours]) => {
       const group = element("div", "", colours);
@@ -182,13 +182,13 @@ class TrapCard {
     this.field("others").classList.toggle("apart", [...series.keys()].some((name) => SEXES.has(name)));
     this.field("meaning").textContent = window.semantics === "occupancy" ? "in the picture" : "new in the window of";
     this.field("meaning").dataset.semantics = window.semantics;
-    this.showTime("time", window.wall_ms, "");
+    this.showTime("time", window.start_ms, "");
   }
 
   /** @param {Window} window */
   showEffort(window) {
-    this.newest = window.wall_ms;
-    this.showTime("newest", window.wall_ms, "");
+    this.newest = window.start_ms;
+    this.showTime("newest", window.start_ms, "");
     this.field("observed").textContent = `${Math.round((100_000 * window.observed_s) / window.duration_ms)} %`;
     this.field("frames").textContent = String(window.frames_analysed);
     this.field("model").textContent = window.model_id;

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from trap_contract.dataset import PICTURE_SUFFIXES
 from trap_contract.errors import DataError
+from trap_contract.pictures import PICTURE_SUFFIXES
 
 SPLIT_WORDS = {"train": "train", "valid": "val", "val": "val", "validation": "val", "test": "test"}
 """What other tools call our splits."""

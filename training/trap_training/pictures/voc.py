@@ -6,8 +6,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
-from trap_contract.dataset import PICTURE_SUFFIXES, SPLITS
+from trap_contract.dataset import SPLITS
 from trap_contract.errors import DataError
+from trap_contract.pictures import PICTURE_SUFFIXES
 
 from trap_training.pictures.foreign import SPLIT_WORDS, Entry, Foreign, Tally, folders_by_split, inside
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from trap_contract.dataset import PICTURE_SUFFIXES, SPLITS, DataSet, label_file
+from trap_contract.dataset import SPLITS, DataSet, label_file
 from trap_contract.errors import ConfigError, DataError
+from trap_contract.pictures import PICTURE_SUFFIXES
 
 from trap_training.pictures.foreign import SPLIT_WORDS, Entry, Foreign, Tally, box_of, folders_by_split, inside
 

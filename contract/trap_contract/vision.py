@@ -1,4 +1,4 @@
-"""OpenCV, told to leave reporting to the agent: its own lines would surround every error of ours."""
+"""OpenCV, told to leave reporting to us: its own lines would surround every error of ours."""
 
 import os
 

@@ -1,0 +1,1 @@
+"""How fast a trap counts: the benchmark of the target board."""
