@@ -60,12 +60,10 @@ def bench(
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
-    r"""Measure how many frames a second this board counts.
+    """Measure how many frames a second this board counts.
 
-    \b
-    infer       the bare runtime
-    model       with letterbox, decoding and suppression
-    end-to-end  from a frame in memory to its counts, as the agent does it
+    Three scopes: infer is the bare runtime, model adds letterbox, decoding and
+    suppression, end-to-end goes from a frame in memory to its counts.
 
     Exit status: 0 measured, 1 an error, 4 void: the board throttled meanwhile.
     """

@@ -34,7 +34,8 @@ def write_float(network: Network, file: Path) -> None:
 def write_int8(_network: Network, float_file: Path, calibration: Calibration, variant: Variant, file: Path) -> None:
     """Quantise a float model: int8 throughout, input and outputs included.
 
-    Every output keeps a scale of its own, so the head loses nothing by being int8.
+    Every output keeps a scale of its own, and one that covers every picture: what is cut off there is a score that no
+    picture can reach any more.
     """
     from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 
@@ -49,7 +50,10 @@ def write_int8(_network: Network, float_file: Path, calibration: Calibration, va
     )
     tool = quantizer.Quantizer(str(float_file))
     tool.load_quantization_recipe(rules.get_quantization_recipe())
-    ranges = combined(_extremes(float_file, calibration, rules), variant.method)
+    found = _extremes(float_file, calibration, rules)
+    whole = combined(found, "min-max")
+    outputs = {str(detail["name"]) for detail in _runner(float_file).get_output_details().values()}
+    ranges = combined(found, variant.method) | {name: whole[name] for name in outputs}
     tool.quantize(ranges, enable_progress_report=False).export_model(str(file), overwrite=True)
 
 

@@ -13,6 +13,7 @@ from trap_contract.bundle import bundle_digest, read_manifest
 from trap_contract.decode import DecodeSettings
 from trap_contract.detections import Detections
 from trap_contract.detector import Detector
+from trap_contract.pictures import read_picture
 from trap_contract.suppression import iou_matrix
 from trap_export.building import TOOLS, Plan, build
 
@@ -87,6 +88,17 @@ def test_an_int8_bundle_loses_little(bundles: dict[str, Path], kind: str) -> Non
     assert manifest.metrics is not None
     assert manifest.metrics_float is not None
     assert manifest.metrics.map50 > manifest.metrics_float.map50 - 0.1
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_surest_find_is_as_sure_in_int8(bundles: dict[str, Path], plan: Plan, kind: str) -> None:
+    whole, small = (Detector.load(bundles[f"{kind}-{precision}"]) for precision in ("float32", "int8"))
+    pictures = [read_picture(path) for path in plan.data.pictures("train")]
+    surest = [
+        max(float(detector.detect(picture).scores.max(initial=0)) for picture in pictures)
+        for detector in (whole, small)
+    ]
+    assert abs(surest[1] - surest[0]) < 0.05
 
 
 def test_an_int8_tflite_takes_and_gives_int8(bundles: dict[str, Path]) -> None:

@@ -11,17 +11,34 @@ import typer
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "models/README.md", "docs/first-count.md", "docs/distillation.md"]
+DOCUMENTS = [
+    "README.md",
+    "models/README.md",
+    "docs/first-count.md",
+    "docs/distillation.md",
+    "docs/trap.md",
+    "docs/collector.md",
+]
 
 
 def applications() -> dict[str, typer.Typer]:
+    from trap_agent.bench_commands import app as bench
     from trap_agent.commands import app as agent
     from trap_export.commands import app as export
     from trap_server.commands import app as server
+    from trap_server.fleet_commands import app as fleet
     from trap_training.data_commands import app as data
     from trap_training.train_commands import app as train
 
-    return {"trap-agent": agent, "trap-data": data, "trap-export": export, "trap-server": server, "trap-train": train}
+    return {
+        "trap-agent": agent,
+        "trap-bench": bench,
+        "trap-data": data,
+        "trap-export": export,
+        "trap-fleet": fleet,
+        "trap-server": server,
+        "trap-train": train,
+    }
 
 
 def documented_commands() -> list[str]:
