@@ -20,6 +20,7 @@ from trap_contract.topics import ACK, COUNTS
 from trap_agent.clock import Clock, SystemClock, kernel_boot_id
 from trap_agent.counting import analyse
 from trap_agent.feeds import open_feed
+from trap_agent.lens import BRIGHT, DARK
 from trap_agent.outbox import Outbox
 from trap_agent.session import UNHEARD, Session
 from trap_agent.settings import AgentSettings
@@ -31,8 +32,6 @@ from trap_agent.windows import Draft
 FRAME_WITHIN_S = 10.0
 ACKNOWLEDGED_WITHIN_S = 10.0
 LEAST_FREE_MB = 100
-DARK, BRIGHT = 8.0, 247.0
-"""Mean pixel value below or above which a picture shows nothing."""
 
 _OWN_MS = 1000
 

@@ -103,6 +103,7 @@ def invert(wanted: Inversion, out: Path) -> Iterator[Progress]:
     ConfigError or DataError when teacher and wish don't fit, and DataError when nothing is kept.
     """
     network, names, warnings = _teacher(wanted)
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)  # else threads add gradients up in any order
     rng = np.random.default_rng(wanted.seed)
     statistics = _Statistics(network)
     drawn = kept = 0
