@@ -19,7 +19,8 @@ demo: ## broker, collector and a counting trap on this machine; DEMO_SECONDS=30 
 	@$(RUN)python -m trap_deploy.demo --seconds $(DEMO_SECONDS) --http-port $(DEMO_HTTP_PORT) --mqtt-port $(DEMO_MQTT_PORT)
 
 test: setup lint ## lint, types and all tests
-	@$(RUN)python -m pytest -n 2 --dist loadfile
+	@$(RUN)python -m pytest -n 2 --dist loadfile tests/device  # apart: no trap has torch in its process
+	@$(RUN)python -m pytest -n 2 --dist loadfile --ignore tests/device
 
 lint: setup ## ruff (format and rules) and mypy
 	@$(RUN)ruff format --check -q . || (echo "run: make format"; exit 1)

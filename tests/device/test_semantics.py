@@ -13,14 +13,15 @@ from device.bundles import save_pictures
 
 
 def windows(bundle: Path, tmp_path: Path, semantics: str) -> list[dict[str, Any]]:
-    """Two windows of five pictures each: the board is empty in the first three, then a male sits on it."""
+    """The windows in which ten pictures fall: the board is empty in the first three, then a male sits on it."""
     save_pictures(tmp_path / "board", 10, "Male")
     save_pictures(tmp_path / "board", 3, None)
     flags = {"model": bundle, "source": str(tmp_path / "board"), "fps": 1.0, "window": 5.0}
     settings = load_settings(AgentSettings, {**flags, "semantics": semantics, "state_dir": tmp_path / "state"})
     out = io.StringIO()
     print_windows(settings, StopRequest(), out, every_frame=False)
-    return [json.loads(line) for line in out.getvalue().splitlines()]
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    return [window for window in found if window["counts"] is not None]  # the last may begin after the last picture
 
 
 @pytest.mark.parametrize(("semantics", "males"), [("arrivals", 1), ("catch_delta", 1)])
