@@ -1,7 +1,6 @@
 """The two slots on disk: STATE_DIR/models/a and b, and slots.json, which says what is active."""
 
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from trap_contract.signature import content_digest, load_public_key, signature_f
 
 from trap_agent.settings import AgentSettings
 from trap_agent.sinks import Sink
-from trap_agent.statefile import read_state, write_state
+from trap_agent.statefile import read_state, sync, write_state
 from trap_agent.trial import Slots, emptied, installed, observed, other, rolled_back, started
 from trap_agent.windows import Draft
 
@@ -187,20 +186,12 @@ def _copied(bundle: Path, folder: Path) -> Path:
         if signature_file(bundle).exists():
             shutil.copyfile(signature_file(bundle), signature_file(copy))
         for path in (*folder.rglob("*"), folder):
-            _sync(path)
+            sync(path)
     except FileNotFoundError as error:
         raise BundleError(f"{bundle}: no such model") from error
     except OSError as error:
         raise StoreError(f"{folder}: {bundle} can't be copied there: {error}: check the card and its space") from error
     return copy
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _checked_signature(bundle: Path, copy: Path, trusted: Collection[str] | None) -> str:
