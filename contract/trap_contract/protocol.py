@@ -13,7 +13,22 @@ from pydantic import BaseModel
 
 from trap_contract.manifest import Manifest
 from trap_contract.messages import Ack, Answer, Birth, Command, CountBatch, Health, Lost, Resend, State
-from trap_contract.topics import ACK, ANSWER, BIRTH, COMMAND, COUNTS, HEALTH, LOST, NAME_PATTERN, RESEND, ROOT, STATE
+from trap_contract.rollout import Desired, Progress
+from trap_contract.topics import (
+    ACK,
+    ANSWER,
+    BIRTH,
+    COMMAND,
+    COUNTS,
+    DESIRED,
+    HEALTH,
+    LOST,
+    NAME_PATTERN,
+    PROGRESS,
+    RESEND,
+    ROOT,
+    STATE,
+)
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PROTOCOL_VERSION = "1.0.0"
@@ -50,6 +65,8 @@ CHANNELS = (
     Channel(LOST, Lost, "trap", is_retained=False),
     Channel(COMMAND, Command, "collector", is_retained=False),
     Channel(ANSWER, Answer, "trap", is_retained=False),
+    Channel(DESIRED, Desired, "collector", is_retained=True),
+    Channel(PROGRESS, Progress, "trap", is_retained=True),
 )
 
 

@@ -21,7 +21,10 @@ _DOMAIN = b"zancudo.bundle.v1\n"
 
 
 class Signature(BaseModel):
-    """The text of a .sig file: SHA-256 of the content, public key and signature, in hex."""
+    """The text of a .sig file: SHA-256 of the content, public key and signature, in hex; `signed_at_s` is signed too.
+
+    Of two bundles the one that was signed later is the newer: a trap takes no older one from afar.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +33,7 @@ class Signature(BaseModel):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     key: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     signature: Annotated[str, Field(pattern="^[0-9a-f]{128}$")]
+    signed_at_s: Annotated[int, Field(ge=0, lt=2**53, description="since 1970, UTC; 0: not told")] = 0
 
 
 def signature_file(bundle: Path) -> Path:
@@ -52,10 +56,10 @@ def content_digest(bundle: Path) -> str:
     return digest.hexdigest()
 
 
-def sign(digest: str, key: Ed25519PrivateKey) -> Signature:
-    """The signature of a content digest."""
-    public = key.public_key().public_bytes_raw().hex()
-    return Signature(digest=digest, key=public, signature=key.sign(_message(digest)).hex())
+def sign(digest: str, key: Ed25519PrivateKey, signed_at_s: int = 0) -> Signature:
+    """The signature of a content digest and of the time of signing."""
+    public, signature = key.public_key().public_bytes_raw().hex(), key.sign(_message(digest, signed_at_s)).hex()
+    return Signature(digest=digest, key=public, signature=signature, signed_at_s=signed_at_s)
 
 
 def verify_bundle(bundle: Path, trusted: Collection[str]) -> Signature:
@@ -82,7 +86,7 @@ def verify_integrity(bundle: Path) -> Signature:
         raise BundleError(f"{bundle}: is not what was signed (altered or damaged): copy it again with {place.name}")
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(found.key)).verify(
-            bytes.fromhex(found.signature), _message(found.digest)
+            bytes.fromhex(found.signature), _message(found.digest, found.signed_at_s)
         )
     except (InvalidSignature, ValueError) as error:
         raise BundleError(f"{place}: is not a signature by the key it names: sign the bundle again") from error
@@ -119,8 +123,8 @@ def load_public_key(file: Path) -> str:
     return key.public_bytes_raw().hex()
 
 
-def _message(digest: str) -> bytes:
-    return _DOMAIN + bytes.fromhex(digest)
+def _message(digest: str, signed_at_s: int) -> bytes:
+    return _DOMAIN + bytes.fromhex(digest) + (signed_at_s.to_bytes(8, "big") if signed_at_s else b"")
 
 
 def _files(folder: Path) -> list[Path]:

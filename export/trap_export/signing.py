@@ -1,6 +1,7 @@
 """The maker's side of signatures: keys, and the .sig beside a bundle. Traps verify with trap_contract.signature."""
 
 import os
+import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -58,7 +59,7 @@ def sign_bundle(bundle: Path, key: Ed25519PrivateKey) -> Path:
         raise BundleError(f"{bundle}: holds no manifest of ours: sign what trap-export build makes")
     place = signature_file(bundle)
     aside = place.with_name(f".{place.name}.new")
-    aside.write_text(sign(content_digest(bundle), key).model_dump_json(indent=1) + "\n")
+    aside.write_text(sign(content_digest(bundle), key, int(time.time())).model_dump_json(indent=1) + "\n")
     return aside.replace(place)
 
 

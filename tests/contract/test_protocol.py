@@ -25,6 +25,7 @@ from trap_contract.messages import (
     parse_message,
 )
 from trap_contract.protocol import CHANNELS, asyncapi, json_schema, protocol_files
+from trap_contract.rollout import Desired, Progress
 from trap_contract.topics import LEAVES, TrapAddress, parse_topic
 
 from contract.windows import windows
@@ -43,6 +44,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "lost": Lost,
     "command": Command,
     "answer": Answer,
+    "desired": Desired,
+    "progress": Progress,
     "manifest": Manifest,
 }
 
@@ -146,7 +149,7 @@ def test_asyncapi_says_who_sends_and_what_is_retained() -> None:
         name: (operation["bindings"]["mqtt"]["qos"], operation["bindings"]["mqtt"]["retain"])
         for name, operation in asyncapi()["operations"].items()
     }
-    retained = {"send_state": (1, True), "send_birth": (1, True)}
+    retained = dict.fromkeys(("send_state", "send_birth", "receive_desired", "send_progress"), (1, True))
     once = (
         "send_counts",
         "receive_ack",

@@ -3,10 +3,23 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from trap_contract.topics import ACK, ANSWER, BIRTH, COMMAND, COUNTS, HEALTH, LOST, RESEND, ROOT, STATE
+from trap_contract.topics import (
+    ACK,
+    ANSWER,
+    BIRTH,
+    COMMAND,
+    COUNTS,
+    DESIRED,
+    HEALTH,
+    LOST,
+    PROGRESS,
+    RESEND,
+    ROOT,
+    STATE,
+)
 
-SAID_BY_TRAP = (COUNTS, STATE, BIRTH, HEALTH, LOST, ANSWER)
-SAID_TO_TRAP = (ACK, RESEND, COMMAND)
+SAID_BY_TRAP = (COUNTS, STATE, BIRTH, HEALTH, LOST, ANSWER, PROGRESS)
+SAID_TO_TRAP = (ACK, RESEND, COMMAND, DESIRED)
 
 _CONFIGURATION = """\
 # Written by trap-fleet. TLS only: there is no listener that a client without a certificate of this fleet gets into.
