@@ -6,12 +6,15 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from trap_contract.errors import ConfigError
 
-from trap_server import api, operation, pages
+from trap_server import operation, pages
+from trap_server.api import deployments, traps
 from trap_server.version import software_version
 
 STATIC = Path(__file__).parent / "static"
@@ -29,8 +32,8 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_app(engine: sa.Engine, clock: Callable[[], int] = wall_clock_ms) -> FastAPI:
-    """The API, the page and the operator's endpoints on one database, which is only read."""
+def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = wall_clock_ms) -> FastAPI:
+    """The API, the page and the operator's endpoints on one database, opened for reading and for writing."""
     app = FastAPI(
         title="zancudo",
         version=software_version(),
@@ -39,12 +42,16 @@ def build_app(engine: sa.Engine, clock: Callable[[], int] = wall_clock_ms) -> Fa
         redoc_url=None,
     )
     app.state.engine = engine
+    app.state.writing = writing
     app.state.clock = clock
-    app.include_router(api.router, tags=["counts"])
+    app.include_router(traps.router, tags=["counts"])
+    app.include_router(deployments.router, tags=["deployments"])
     app.include_router(operation.router, tags=["operation"])
     app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(sa.exc.DBAPIError, _database_refuses)
+    app.add_exception_handler(ConfigError, _asked_wrong)
+    app.add_exception_handler(RequestValidationError, _malformed)
     app.add_middleware(SafeHeaders)
     return app
 
@@ -69,3 +76,13 @@ class SafeHeaders:
 async def _database_refuses(_request: Request, error: Exception) -> JSONResponse:
     cause = getattr(error, "orig", error)
     return JSONResponse({"detail": f"the database can't be read: {cause}; try again"}, 503, {"Retry-After": "5"})
+
+
+async def _asked_wrong(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 422)
+
+
+async def _malformed(_request: Request, error: Exception) -> JSONResponse:
+    """What is wrong and where, without the input: it can be a secret, or text that no JSON can hold."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    return JSONResponse({"detail": [{"loc": one["loc"], "msg": one["msg"], "type": one["type"]} for one in found]}, 422)

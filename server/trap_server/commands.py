@@ -15,6 +15,7 @@ from trap_contract.logs import configure_logs
 
 from trap_server.audit import Account, take_account
 from trap_server.database import open_database, open_for_reading
+from trap_server.deployments import deployments
 from trap_server.exporting.export import Exported, Format, accuracy_of, export
 from trap_server.exporting.metadata import ExportMetadata
 from trap_server.exporting.reading import Period, Selection
@@ -144,7 +145,8 @@ def export_counts(
         accuracy=accuracy_of(model or []),
     )
     with open_for_reading(read_settings(database=database).database).begin() as connection:
-        done = export(connection, format_, out, period=by, selection=selection, places=Places(), metadata=metadata)
+        places = Places(deployments(connection).values())
+        done = export(connection, format_, out, period=by, selection=selection, places=places, metadata=metadata)
     print(json.dumps(asdict(done)) if as_json else _exported(done))
 
 

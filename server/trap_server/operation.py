@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from trap_server import queries
 from trap_server.answers import Readiness
-from trap_server.api import Clock, Engine, NowMs
+from trap_server.api.access import Clock, Engine, NowMs
 from trap_server.metrics import render_metrics
 
 router = APIRouter()

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from trap_server import queries
-from trap_server.api import Connection, NowMs, traps
+from trap_server.api.access import Connection, NowMs
+from trap_server.api.traps import traps
 from trap_server.headline import SEXES, headline
 
 router = APIRouter()

@@ -200,3 +200,22 @@ clocks = sa.Table(
     sa.Column("live", sa.Boolean, nullable=False),
     sa.Column("unsynced", sa.Boolean, nullable=False),
 )
+
+deployments = sa.Table(
+    "deployments",  # a site is a place, a trap a device: a deployment is the stay of one at the other
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("tenant", sa.String(36), nullable=False),
+    sa.Column("trap", sa.String(36), nullable=False),
+    sa.Column("site", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("latitude", sa.Float),
+    sa.Column("longitude", sa.Float),
+    sa.Column("timezone", sa.String(64), nullable=False),
+    sa.Column("bait", sa.String(200), nullable=False),
+    sa.Column("trap_type", sa.String(200), nullable=False),
+    sa.Column("begins_ms", sa.BigInteger, nullable=False),
+    sa.Column("ends_ms", sa.BigInteger),  # NULL: it still stands
+    sa.UniqueConstraint("tenant", "trap", "begins_ms", name="deployments_once"),
+    sqlite_autoincrement=True,
+)

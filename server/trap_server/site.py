@@ -41,7 +41,7 @@ def run_site(settings: Settings) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve the API and the page until SIGTERM or SIGINT; the database is only read."""
+    """Serve the API and the page until SIGTERM or SIGINT."""
     _serve(settings, _listen(settings), lambda: None)
 
 
@@ -55,7 +55,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _serve(settings: Settings, listener: socket.socket, on_end: Callable[[], None]) -> None:
-    app = build_app(open_for_reading(settings.database))
+    app = build_app(open_for_reading(settings.database), open_database(settings.database))
     host, port = listener.getsockname()[:2]
     log.info("serving", page=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
     configuration = uvicorn.Config(

@@ -44,7 +44,7 @@ def tell(engine: sa.Engine) -> Commit:
 
 @pytest.fixture
 def client(database_url: str, engine: sa.Engine) -> Iterator[TestClient]:
-    with TestClient(build_app(open_for_reading(database_url), lambda: NOW_MS)) as client:
+    with TestClient(build_app(open_for_reading(database_url), engine, lambda: NOW_MS)) as client:
         yield client
 
 
@@ -161,7 +161,7 @@ def test_ready_only_while_ingest_reports(database_url: str, client: TestClient, 
     assert client.get("/readyz").status_code == 503
     Store(engine, "c").beat(Heartbeat(now_ms=NOW_MS - 29_000, connected=False))
     assert client.get("/readyz").json() == {"ready": True, "database": "reachable", "ingest": "disconnected"}
-    with TestClient(build_app(open_for_reading(database_url), lambda: NOW_MS + 2000)) as later:
+    with TestClient(build_app(open_for_reading(database_url), engine, lambda: NOW_MS + 2000)) as later:
         assert later.get("/readyz").json()["ingest"] == "silent"
     assert client.get("/healthz").json() == {"alive": True}
 

@@ -1,7 +1,7 @@
 """What every export is made of: counted stretches of time, and where each trap stood; pure."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -134,7 +134,7 @@ def statistic_of(semantics: Semantics) -> Statistic:
 class Places:
     """Finds the deployment that a row belongs to."""
 
-    deployments: Sequence[Deployment] = ()
+    deployments: Collection[Deployment] = ()
     _by_trap: dict[tuple[str, str], list[Deployment]] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,63 +1,22 @@
-"""The API, version 1: everything that is stored, read only."""
+"""Traps as they are now, their windows, and live events."""
 
-from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import anyio
-import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse
 from trap_contract.messages import MAX_SEQ
-from trap_contract.topics import NAME_PATTERN, TrapAddress
+from trap_contract.topics import TrapAddress
 
 from trap_server import day, queries
 from trap_server.answers import DayAnswer, DayTotals, GapAnswer, PointAnswer, SummaryAnswer, TrapAnswer, WindowsAnswer
+from trap_server.api.access import Clock, Connection, Engine, Limit, Moment, NowMs, Trap
 from trap_server.live import Feed, stream
-from trap_server.trap_record import TrapRecord
 
 HEARTBEAT_S = 15
 GOODBYE_S = 1
 
 router = APIRouter(prefix="/api/v1")
-
-
-def engine_of(request: Request) -> sa.Engine:
-    """The database that the application was built on."""
-    engine: sa.Engine = request.app.state.engine
-    return engine
-
-
-def clock_of(request: Request) -> Callable[[], int]:
-    """The clock that the application was built with: milliseconds, UTC."""
-    clock: Callable[[], int] = request.app.state.clock
-    return clock
-
-
-def connect(engine: Annotated[sa.Engine, Depends(engine_of)]) -> Iterator[sa.Connection]:
-    """One consistent view of the database for one request."""
-    with engine.begin() as connection:
-        yield connection
-
-
-def read_clock(clock: Annotated[Callable[[], int], Depends(clock_of)]) -> int:
-    """Now, in milliseconds."""
-    return clock()
-
-
-Engine = Annotated[sa.Engine, Depends(engine_of)]
-Clock = Annotated[Callable[[], int], Depends(clock_of)]
-Connection = Annotated[sa.Connection, Depends(connect)]
-NowMs = Annotated[int, Depends(read_clock)]
-Name = Annotated[str, Path(pattern=f"^{NAME_PATTERN}$")]
-Moment = Annotated[int, Query(ge=0, le=MAX_SEQ, description="milliseconds since 1970, UTC")]
-
-
-def find_trap(tenant: Name, trap: Name, connection: Connection) -> TrapRecord:
-    """The trap that the address names; 404 when nothing ever came from it."""
-    record = queries.trap_record(connection, TrapAddress(tenant, trap))
-    if record is None:
-        raise HTTPException(404, f"nothing has come from a trap {trap!r} of tenant {tenant!r}; see /api/v1/traps")
-    return record
 
 
 @router.get("/traps")
@@ -67,7 +26,7 @@ def traps(connection: Connection, now_ms: NowMs) -> list[TrapAnswer]:
 
 
 @router.get("/traps/{tenant}/{trap}")
-def one_trap(record: Annotated[TrapRecord, Depends(find_trap)], connection: Connection, now_ms: NowMs) -> TrapAnswer:
+def one_trap(record: Trap, connection: Connection, now_ms: NowMs) -> TrapAnswer:
     """One trap, now and over the last 24 hours."""
     return queries.trap_answer(connection, record, now_ms)
 
@@ -75,11 +34,11 @@ def one_trap(record: Annotated[TrapRecord, Depends(find_trap)], connection: Conn
 @router.get("/traps/{tenant}/{trap}/windows")
 def windows(
     *,
-    record: Annotated[TrapRecord, Depends(find_trap)],
+    record: Trap,
     connection: Connection,
     since: Moment = 0,
     until: Moment = MAX_SEQ,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Limit = 100,
     cursor: Annotated[str, Query(pattern=r"^\d{1,16}-\d{1,16}$", description="next_cursor of the last page")] = "0-0",
 ) -> WindowsAnswer:
     """Windows that began at `since` or later and before `until`, in order of time."""
@@ -91,7 +50,7 @@ def windows(
 
 
 @router.get("/traps/{tenant}/{trap}/day")
-def one_day(record: Annotated[TrapRecord, Depends(find_trap)], connection: Connection, now_ms: NowMs) -> DayAnswer:
+def one_day(record: Trap, connection: Connection, now_ms: NowMs) -> DayAnswer:
     """The curve of the last 24 hours; where nothing was counted there is a gap, never a zero."""
     address = TrapAddress(record.tenant, record.trap)
     first_ms = queries.first_start_ms(connection, address)

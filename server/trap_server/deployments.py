@@ -1,0 +1,76 @@
+"""Deployments in the database: which trap stood at which site, and when; no trap at two sites at once."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from trap_contract.errors import ConfigError
+
+from trap_server import schema
+from trap_server.nights import Deployment
+
+_D = schema.deployments.c
+
+
+def deployments(
+    connection: sa.Connection,
+    *,
+    tenant: str | None = None,
+    trap: str | None = None,
+    at_ms: int | None = None,
+    after: int = 0,
+    limit: int | None = None,
+) -> dict[int, Deployment]:
+    """Deployments by number, those of one tenant, trap or moment where that is given, beyond the number `after`."""
+    query = sa.select(schema.deployments).where(_D.id > after).order_by(_D.id).limit(limit)
+    if tenant is not None:
+        query = query.where(_D.tenant == tenant)
+    if trap is not None:
+        query = query.where(_D.trap == trap)
+    if at_ms is not None:
+        query = query.where(_D.begins_ms <= at_ms, sa.or_(_D.ends_ms.is_(None), _D.ends_ms > at_ms))
+    return {row["id"]: _deployment(row) for row in connection.execute(query).mappings()}
+
+
+def deployment(connection: sa.Connection, number: int) -> Deployment | None:
+    """One of them, None when there is no such number."""
+    row = connection.execute(sa.select(schema.deployments).where(_D.id == number)).mappings().one_or_none()
+    return None if row is None else _deployment(row)
+
+
+def add(connection: sa.Connection, new: Deployment) -> int:
+    """Store it; returns its number. Raises ConfigError when the trap stood elsewhere at that time."""
+    _refuse_overlap(connection, new, but=None)
+    number: int = connection.execute(sa.insert(schema.deployments).values(**asdict(new)).returning(_D.id)).scalar_one()
+    return number
+
+
+def replace(connection: sa.Connection, number: int, new: Deployment) -> None:
+    """Put `new` in the place of another. Raises ConfigError when the trap stood elsewhere at that time."""
+    _refuse_overlap(connection, new, but=number)
+    connection.execute(sa.update(schema.deployments).where(_D.id == number).values(**asdict(new)))
+
+
+def remove(connection: sa.Connection, number: int) -> None:
+    """Forget one that never was."""
+    connection.execute(sa.delete(schema.deployments).where(_D.id == number))
+
+
+def _refuse_overlap(connection: sa.Connection, new: Deployment, *, but: int | None) -> None:
+    query = sa.select(_D.id, _D.site).where(
+        _D.tenant == new.tenant, _D.trap == new.trap, sa.or_(_D.ends_ms.is_(None), _D.ends_ms > new.begins_ms)
+    )
+    if but is not None:
+        query = query.where(_D.id != but)
+    if new.ends_ms is not None:
+        query = query.where(_D.begins_ms < new.ends_ms)
+    other = connection.execute(query.order_by(_D.begins_ms).limit(1)).one_or_none()
+    if other is not None:
+        raise ConfigError(
+            f"trap {new.tenant}/{new.trap} is at {other.site!r} in that time (deployment {other.id}): end that first"
+        )
+
+
+def _deployment(row: Mapping[str, Any] | sa.RowMapping) -> Deployment:
+    return Deployment(**{name: value for name, value in row.items() if name != "id"})
