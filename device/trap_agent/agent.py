@@ -43,6 +43,7 @@ from trap_agent.slots import INSTALLED, SlotFolder, begin, load_bundle, on_trial
 from trap_agent.sources import Frame, Source, open_source, shown
 from trap_agent.systemd import ServiceManager, service_manager
 from trap_agent.tuning import Load, Tuning, begin_tuning, live_values
+from trap_agent.updating.updater import Updater
 from trap_agent.windows import WindowPlan, WindowSeries
 
 EXIT_HELD = 3
@@ -206,12 +207,14 @@ def deliver_windows(
     tuning = begin_tuning(settings, load or (lambda _: settings))
     post = _Post.open(tuning, broker, request)
     post.publisher.start()
+    post.updater.start()
     manager.ready()
     _reload_on_request(request, tuning, manager)
     try:
         post.watch(request, tuning, manager)
     finally:
         manager.stopping()
+        post.updater.stop()
         log.info("draining", held=post.outbox.held, at_most_s=settings.drain)
         held = post.publisher.finish(settings.drain, request.hurry)
         post.outbox.close()
@@ -231,6 +234,7 @@ class _Post:
     lens: Lens
     vitals: Vitals
     publisher: Publisher
+    updater: Updater
 
     @classmethod
     def open(cls, tuning: Tuning, broker: BrokerAddress, request: StopRequest) -> "_Post":
@@ -244,9 +248,11 @@ class _Post:
         vitals = Vitals(address, folder, clock, outbox, lens)
         remote = Remote(settings.trap, folder, tuning, clock, status=vitals.as_text, restart=request.restart)
         birth = _birth(settings, eye.plan, boot)
-        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote)
+        updater = Updater(settings, clock, request.restart)
+        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote, updater)
         live_for_s = max(_LEAST_LIVE_S, 2 * settings.window)
-        return cls(eye, outbox, lens, vitals, Publisher(link, outbox, clock, live_for_s, np.random.default_rng()))
+        publisher = Publisher(link, outbox, clock, live_for_s, np.random.default_rng())
+        return cls(eye, outbox, lens, vitals, publisher, updater)
 
     def watch(self, request: StopRequest, tuning: Tuning, manager: ServiceManager) -> None:
         """Count until stopped. Raises StoreError at the end when windows could not be stored."""

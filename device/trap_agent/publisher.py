@@ -15,13 +15,27 @@ from trap_contract.broker import BrokerAddress
 from trap_contract.errors import DeliveryError, MessageError, StoreError, ZancudoError
 from trap_contract.logs import log
 from trap_contract.messages import Ack, Birth, CountBatch, Health, Lost, Resend, State, Window, parse_message
-from trap_contract.topics import ACK, ANSWER, BIRTH, COMMAND, COUNTS, HEALTH, LOST, RESEND, STATE, TrapAddress
+from trap_contract.topics import (
+    ACK,
+    ANSWER,
+    BIRTH,
+    COMMAND,
+    COUNTS,
+    DESIRED,
+    HEALTH,
+    LOST,
+    PROGRESS,
+    RESEND,
+    STATE,
+    TrapAddress,
+)
 
 from trap_agent.clock import Clock
 from trap_agent.delivery import MOST_ASKED, Delivery, Parcel
 from trap_agent.outbox import Outbox
 from trap_agent.remote import Remote
 from trap_agent.session import Heard, Session
+from trap_agent.updating.updater import Updater
 
 _TURN_S = 0.1
 _RETRY_BASE_S = 1.0
@@ -47,6 +61,7 @@ class Link:
     health: Callable[[], Health] | None = None
     health_every_s: float = 60.0
     remote: Remote | None = None
+    updater: Updater | None = None
 
 
 class Publisher:
@@ -141,6 +156,8 @@ class Publisher:
         self._send_birth(session)
         for answer in self._link.remote.begun() if self._link.remote else ():
             session.publish(ANSWER, answer)
+        if self._link.updater is not None:
+            self._link.updater.repeat()
         log.info("connected", broker=str(self._link.broker), held=self._outbox.held)
 
     def _deliver(self, session: Session) -> None:
@@ -158,6 +175,8 @@ class Publisher:
             self._send_health(session, now_s)
             if self._is_birth_due:
                 self._send_birth(session)
+            if self._link.updater is not None and (progress := self._link.updater.news()):
+                session.publish(PROGRESS, progress, retain=True)
             for heard in session.turn(_TURN_S):
                 self._hear(session, heard)
 
@@ -217,6 +236,8 @@ class Publisher:
             log.info("the collector asks for windows again", held=len(keys))
         if heard.leaf == COMMAND and self._link.remote and (answer := self._link.remote.obey(heard)):
             session.publish(ANSWER, answer)
+        if heard.leaf == DESIRED and self._link.updater is not None:
+            self._link.updater.hear(heard)
 
     def _understood(self, kind: type[_Spoken], heard: Heard) -> _Spoken | None:
         try:

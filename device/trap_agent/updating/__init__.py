@@ -1,0 +1,1 @@
+"""Bundles that the collector wishes: fetched, checked, put on trial, and reported."""
