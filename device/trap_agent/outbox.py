@@ -16,6 +16,7 @@ from typing import Final, TextIO
 from trap_contract.errors import ConfigError, MessageError, StoreError
 from trap_contract.logs import log
 from trap_contract.messages import AckRange, LossReason, Window, parse_message
+from trap_contract.settings import MOST_WINDOWS
 from trap_contract.topics import TrapAddress
 
 from trap_agent import losses
@@ -26,7 +27,6 @@ Key = tuple[str, int]
 """(boot, seq) of a window."""
 
 FILE_NAME: Final = "outbox.sqlite"
-DEFAULT_LIMIT: Final = 1_000_000
 
 _DROPS_PER_LINE = 100
 _SCHEMA_VERSION = 2
@@ -59,7 +59,7 @@ class Outbox:
     """
 
     def __init__(
-        self, folder: Path, address: TrapAddress, boot: str, started_ms: int, limit: int = DEFAULT_LIMIT
+        self, folder: Path, address: TrapAddress, boot: str, started_ms: int, limit: int = MOST_WINDOWS
     ) -> None:
         """Open or create the outbox in `folder` and begin a boot.
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -32,6 +32,7 @@ from trap_contract.topics import (
 
 from trap_agent.clock import Clock
 from trap_agent.delivery import MOST_ASKED, Delivery, Parcel
+from trap_agent.linkfile import LinkFile, link_file
 from trap_agent.outbox import Outbox
 from trap_agent.remote import Remote
 from trap_agent.session import Heard, Session
@@ -62,6 +63,7 @@ class Link:
     health_every_s: float = 60.0
     remote: Remote | None = None
     updater: Updater | None = None
+    told: LinkFile = field(default_factory=link_file)
 
 
 class Publisher:
@@ -135,6 +137,7 @@ class Publisher:
             self._wait_after(error, time.monotonic() - begun_s, is_taken_over=session.is_taken_over)
 
     def _wait_after(self, error: ZancudoError, lived_s: float, *, is_taken_over: bool) -> None:
+        self._link.told.lost(str(error))
         wait_s = self._backoff.wait_s(lived_s)
         if is_taken_over:
             wait_s += _TAKEN_OVER_S
@@ -158,6 +161,7 @@ class Publisher:
             session.publish(ANSWER, answer)
         if self._link.updater is not None:
             self._link.updater.repeat()
+        self._link.told.connected()
         log.info("connected", broker=str(self._link.broker), held=self._outbox.held)
 
     def _deliver(self, session: Session) -> None:

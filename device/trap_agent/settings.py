@@ -5,121 +5,34 @@ over defaults. So a technician's file can be corrected from afar, and what a uni
 """
 
 import difflib
-import os
-import re
-import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
-from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError
-from trap_contract.messages import Name, Semantics
-from trap_contract.tiling import DEFAULT_OVERLAP
-from trap_contract.topics import TrapAddress
-
-from trap_agent.outbox import DEFAULT_LIMIT
-from trap_agent.schedule import Schedule
+from trap_contract.settings import CountFields, TrapFields
+from trap_contract.toml_lines import line_of
 
 LIVE: Final = ("window", "threshold", "fps", "schedule")
 """What can change while the agent runs, by the file or from afar."""
 
 Value = str | int | float | bool | None
 
-_MOST_THREADS = 4
 _ENV_PREFIX = "TRAP_"
-_MOST_PORT = 65535
-ANY_HOST = "0.0.0.0"  # noqa: S104 - a preview is for the LAN, and behind a token
+_BESIDE = ("ca", "cert", "key", "trust")
 
 
-def _broker_url(url: str) -> str:
-    try:
-        BrokerAddress.parse(url, Tls())
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-    return url
-
-
-def _preview_address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and 0 <= int(port) <= _MOST_PORT):
-        raise ValueError(f"{text!r} is not [HOST:]PORT, as in 8080 or 127.0.0.1:8080")
-    return f"{host or ANY_HOST}:{port}"
-
-
-def _hours(text: str) -> str:
-    try:
-        Schedule.parse(text)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-def _own_name() -> str:
-    return re.sub("[^a-z0-9]+", "-", socket.gethostname().lower()).strip("-")[:36] or "trap"
-
-
-def _threads() -> int:
-    return min(_MOST_THREADS, len(os.sched_getaffinity(0)))
-
-
-def _state_folder() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "trap-agent"
-
-
-class CountSettings(BaseSettings):
-    """What counting a picture needs."""
+class CountSettings(CountFields, BaseSettings):
+    """What counting a picture needs, from every place."""
 
     model_config = SettingsConfigDict(env_prefix=_ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    model: Path
-    tile: Annotated[int | None, Field(gt=DEFAULT_OVERLAP, le=8192, description="px")] = None
-    threads: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_threads)
-    threshold: Annotated[float | None, Field(gt=0, lt=1)] = None
 
-
-class AgentSettings(CountSettings):
+class AgentSettings(TrapFields, CountSettings):
     """Everything that can be set; the same names as flags, as TRAP_* variables and in the file."""
-
-    source: str = Field(repr=False)
-    broker: Annotated[str, AfterValidator(_broker_url)] | None = Field(default=None, repr=False)
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    trap: Name = Field(default_factory=_own_name)
-    tenant: Name = "default"
-    window: Annotated[float, Field(ge=1, le=3600, description="seconds")] = 60.0
-    semantics: Semantics = "occupancy"
-    fps: Annotated[float | None, Field(gt=0, le=240, description="frames a second")] = None
-    schedule: Annotated[str, AfterValidator(_hours), Field(description="HH:MM-HH:MM ZONE")] | None = None
-    state_dir: Path = Field(default_factory=_state_folder)
-    outbox_limit: Annotated[int, Field(ge=1, description="windows")] = DEFAULT_LIMIT
-    drain: Annotated[float, Field(ge=0, le=3600, description="seconds")] = 30.0
-    health: Annotated[float, Field(ge=1, le=86400, description="seconds from one report to the next")] = 60.0
-    preview: Annotated[str, AfterValidator(_preview_address), Field(description="[HOST:]PORT")] | None = None
-    trust: Path | None = None
-
-    @property
-    def preview_address(self) -> tuple[str, int] | None:
-        """Where the live view listens."""
-        if self.preview is None:
-            return None
-        host, _, port = self.preview.rpartition(":")
-        return host.strip("[]"), int(port)
-
-    @property
-    def address(self) -> TrapAddress:
-        """Where this trap's messages live."""
-        return TrapAddress(self.tenant, self.trap)
-
-    @property
-    def broker_address(self) -> BrokerAddress | None:
-        """Where windows go. Raises ConfigError for certificate files that are missing or don't belong to it."""
-        return None if self.broker is None else BrokerAddress.parse(self.broker, Tls(self.ca, self.cert, self.key))
 
 
 Settings = TypeVar("Settings", bound=CountSettings)
@@ -154,7 +67,7 @@ def _layers(
     environment = EnvSettingsSource(kind)()
     given = {name: value for name, value in flags.items() if value is not None}
     return [
-        (lambda name: f"{file}, line {_line_of(name, text)}, {name}", in_file),
+        (lambda name: f"{file}, line {line_of(text, name)}, {name}", in_file),
         (lambda name: f"configured from afar: {name}", dict(remote)),
         (lambda name: f"environment {_ENV_PREFIX}{name.upper()}", environment),
         (_flag, given),
@@ -168,16 +81,17 @@ def _flag(name: str) -> str:
 def _read(file: Path) -> tuple[str, dict[str, object]]:
     try:
         text = file.read_text()
-        return text, tomllib.loads(text)
+        return text, _beside(file, tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not TOML: {error}") from error
 
 
-def _line_of(key: str, text: str) -> int:
-    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+def _beside(file: Path, found: dict[str, object]) -> dict[str, object]:
+    """Certificates and keys are named from where the settings file is: they are handed out together."""
+    named = {name: found[name] for name in _BESIDE if isinstance(found.get(name), str)}
+    return {**found, **{name: file.parent / str(value) for name, value in named.items()}}
 
 
 def _explain(kind: type[CountSettings], fault: Any, places: Mapping[str, str]) -> str:

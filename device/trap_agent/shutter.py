@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trap_contract.logs import log
+from trap_contract.schedule import Schedule
 
 from trap_agent.clock import Clock, Moment
 from trap_agent.feeds import Feed
-from trap_agent.schedule import Schedule, TrustedTime
+from trap_agent.schedule import TrustedTime
 from trap_agent.slot import Taken
 
 OpenFeed = Callable[[], Feed]

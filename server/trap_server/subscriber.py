@@ -21,7 +21,6 @@ from trap_contract.topics import (
     ANSWER,
     BIRTH,
     COUNTS,
-    EVIDENCE,
     HEALTH,
     LOST,
     RESEND,
@@ -41,7 +40,7 @@ TICK_S = 1.0
 GOODBYE_S = 10.0
 REFUSED = 0x80
 RETAINED = (STATE, BIRTH)
-LEAVES = (COUNTS, LOST, *RETAINED, HEALTH, ANSWER, EVIDENCE)
+LEAVES = (COUNTS, LOST, *RETAINED, HEALTH, ANSWER)
 
 
 class Subscriber:

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trap_agent.schedule import Schedule, TrustedTime
+from trap_agent.schedule import TrustedTime
 from trap_contract.errors import ConfigError
+from trap_contract.schedule import Schedule
 
 from device.samples import WALL_MS, moment
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from trap_contract.detections import Detections
 from trap_contract.errors import ConfigError
 from trap_contract.logs import log
+from trap_contract.settings import ANY_HOST
 
 from trap_agent.observer import OnAnalysed
 from trap_agent.preview.server import PreviewServer
 from trap_agent.preview.stage import About, Stage
-from trap_agent.settings import ANY_HOST
 from trap_agent.sources import Frame
 
 Address = tuple[str, int]

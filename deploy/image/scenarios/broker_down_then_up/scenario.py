@@ -1,0 +1,19 @@
+"""Without a broker the trap counts and says so; once it is there, everything is stored once."""
+
+from trap_deploy.boot.stage import AGENT, STATE, Stage
+
+
+def run(stage: Stage) -> None:
+    stage.site.stop()
+    stage.provision()
+    guest = stage.boot()
+    stage.counting(guest)
+    guest.wait(f"{AGENT} outbox --state-dir {STATE} --json | grep -q '\"pending\": *[3-9]'", 900)
+    guest.wait("grep -q '\"code\": 4' /run/zancudo/condition.json", 120)
+    guest.wait('grep -q "can\'t be reached" /boot/firmware/trap-status.txt', 300)
+    stage.notes["status"] = stage.status(guest)
+    stage.site.start()
+    stage.site.await_windows(3, 900)
+    guest.wait("grep -q '\"code\": 1' /run/zancudo/condition.json", 300)
+    stage.settle(guest)
+    guest.power_off()

@@ -1,0 +1,15 @@
+"""Without a camera the trap stays up and says so; plugged in, it counts without anybody's help."""
+
+from trap_deploy.boot.stage import Stage
+
+
+def run(stage: Stage) -> None:
+    stage.provision()
+    guest = stage.boot()
+    guest.wait("grep -q '\"code\": [26]' /run/zancudo/condition.json", 900)
+    guest.wait("grep -qi camera /boot/firmware/trap-status.txt", 600)
+    stage.notes["status"] = stage.status(guest)
+    guest.sh("modprobe vivid node_types=0x1")
+    stage.site.await_windows(1, 1200)
+    stage.settle(guest)
+    guest.power_off()

@@ -1,0 +1,58 @@
+"""What is laid beside an image: its packed form, sums, block map, contents, and a manifest for Raspberry Pi Imager."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trap_deploy.image.filesystems import run
+
+_PIECE = 4 * 1024 * 1024
+DEVICES = ("pi5-64bit", "pi4-64bit", "pi3-64bit")
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Size in bytes and SHA-256 of a file."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, file: Path) -> "Digest":
+        """Read the file once."""
+        digest, size = hashlib.sha256(), 0
+        with file.open("rb") as source:
+            while piece := source.read(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+        return cls(size, digest.hexdigest())
+
+
+def pack(image: Path) -> Path:
+    """Make IMAGE.xz and IMAGE.bmap, and IMAGE.xz.sha256."""
+    packed = image.with_name(image.name + ".xz")
+    run(["bmaptool", "create", "-o", image.with_suffix(".bmap"), image])
+    run(["xz", "--keep", "--force", "--threads=0", "-2", image])
+    packed.with_name(packed.name + ".sha256").write_text(f"{Digest.of(packed).sha256}  {packed.name}\n")
+    return packed
+
+
+def imager_manifest(packed: Path, image: Digest, version: str, epoch: int) -> str:
+    """What Raspberry Pi Imager 2 opens; it offers no settings of its own, for trap.toml has them."""
+    download = Digest.of(packed)
+    entry = {
+        "name": f"zancudo trap {version}",
+        "description": "Counts mosquitoes. After writing, edit trap.toml on the card, or run trap-flash personalise.",
+        "url": packed.resolve().as_uri(),
+        "release_date": datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d"),
+        "extract_size": image.size,
+        "extract_sha256": image.sha256,
+        "image_download_size": download.size,
+        "image_download_sha256": download.sha256,
+        "devices": list(DEVICES),
+        "init_format": "none",
+        "architecture": "armv8",
+    }
+    return json.dumps({"os_list": [entry]}, indent=2) + "\n"
