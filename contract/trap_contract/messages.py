@@ -5,6 +5,7 @@ Unknown fields are ignored and every optional field has a default, so an older a
 a change that breaks this raises `v` and the version in the topic.
 """
 
+import base64
 import hashlib
 import json
 from typing import Annotated, Literal, Self, TypeVar
@@ -16,6 +17,8 @@ from trap_contract.topics import NAME_PATTERN
 
 MAX_WINDOWS = 60
 MAX_SEQ = 2**53 - 1  # the largest integer that every JSON reader keeps exact
+JPEG_LIMIT = 128 * 1024
+"""Bytes of a picture as evidence; in base64 it passes a broker that takes messages of 256 KiB."""
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 Boot = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="random 128-bit id, new at every agent start")]
@@ -25,6 +28,9 @@ Milliseconds = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 ClassName = Annotated[str, Field(min_length=1, max_length=64)]
+Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="random 128-bit id")]
+Px = Annotated[int, Field(ge=0, le=65535)]
+Place = Annotated[float, Field(ge=-65535, le=65535, allow_inf_nan=False)]
 
 Semantics = Literal["occupancy", "arrivals", "catch_delta"]
 BoardChange = Literal["emptied", "moved"]
@@ -168,14 +174,21 @@ class AckRange(_Model):
 
 
 class Ack(_Model):
-    """Topic `ack`: these windows, or that they are lost, are committed to the collector's database.
+    """Topic `ack`: these windows, or that they are lost, and this evidence are committed to the collector's database.
 
     Only now may the trap forget them.
     """
 
     v: Literal[1] = 1
     trap: Name
-    ranges: Annotated[tuple[AckRange, ...], Field(min_length=1)]
+    ranges: tuple[AckRange, ...] = ()
+    evidence: tuple[Id, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.ranges and not self.evidence:
+            raise ValueError("ranges or evidence must name something")
+        return self
 
 
 class State(_Model):
@@ -260,12 +273,13 @@ class Command(_Model):
 
     An id is carried out once; sent again, it is answered again. The message carries the MQTT expiry that leaves it the
     same time: a trap whose clock is not synchronised goes by that, and refuses a command without it. There are
-    `configure` (arguments: settings by name, null takes one back), `status` and `restart`.
+    `configure` (arguments: settings by name, null takes one back), `status`, `restart` and `snapshot`, whose picture
+    comes as evidence of the same id.
     """
 
     v: Literal[1] = 1
     trap: Name
-    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    id: Id
     name: Annotated[str, Field(pattern="^[a-z_]{1,32}$")]
     arguments: dict[str, str | int | float | bool | None] = {}
     expires_wall_ms: Milliseconds
@@ -276,9 +290,65 @@ class Answer(_Model):
 
     v: Literal[1] = 1
     trap: Name
-    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    id: Id
     state: CommandState
     text: Annotated[str, Field(max_length=4096)] = ""
+
+
+class WindowKey(_Model):
+    """One window of a trap."""
+
+    boot: Boot
+    seq: Seq
+
+
+class Evidence(_Model):
+    """Topic `evidence`: a picture for people to look at. It counts nothing, and is sent when no count waits.
+
+    A `crop` shows one insect of a window, its model's `box` within the `area` that was cut out; a `snapshot` is the
+    whole frame, scaled down, that the command of the same id asked for. Places are left, top, right, bottom in px of
+    the camera's frame. `scores` has each class whose score is known, the best being what was counted. The id is the
+    key, so a repetition is harmless; an `ack` that names it lets the trap forget the picture.
+    """
+
+    v: Literal[1] = 1
+    trap: Name
+    id: Id
+    kind: Literal["crop", "snapshot"]
+    reason: Annotated[Literal["uncertain", "sample", "command"], Field(description="why this picture")]
+    wall_ms: Annotated[Milliseconds, Field(description="when it was taken, UTC, by the trap's wall clock")]
+    clock: Clock
+    model: ModelRef
+    frame_px: Annotated[tuple[Px, Px], Field(description="width and height of the camera's frame")]
+    area: tuple[Px, Px, Px, Px]
+    window: WindowKey | None = None
+    box: tuple[Place, Place, Place, Place] | None = None
+    scores: dict[ClassName, Score] = {}
+    jpeg: Annotated[
+        str,
+        Field(
+            min_length=4,
+            max_length=4 * -(-JPEG_LIMIT // 3),
+            json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/jpeg"},
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        base64.b64decode(self.jpeg, validate=True)  # raises a ValueError
+        if self.kind == "crop" and (self.window is None or self.box is None or not self.scores):
+            raise ValueError("a crop has a window, a box and a score")
+        return self
+
+    @property
+    def picture(self) -> bytes:
+        """The JPEG."""
+        return base64.b64decode(self.jpeg)
+
+    @property
+    def label(self) -> str | None:
+        """The class that was counted; None where nothing was."""
+        return max(self.scores, key=lambda name: self.scores[name]) if self.scores else None
 
 
 Message = TypeVar("Message", bound=BaseModel)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from trap_contract.manifest import Manifest
-from trap_contract.messages import Ack, Answer, Birth, Command, CountBatch, Health, Lost, Resend, State
+from trap_contract.messages import Ack, Answer, Birth, Command, CountBatch, Evidence, Health, Lost, Resend, State
 from trap_contract.rollout import Desired, Progress
 from trap_contract.topics import (
     ACK,
@@ -21,6 +21,7 @@ from trap_contract.topics import (
     COMMAND,
     COUNTS,
     DESIRED,
+    EVIDENCE,
     HEALTH,
     LOST,
     NAME_PATTERN,
@@ -67,6 +68,7 @@ CHANNELS = (
     Channel(ANSWER, Answer, "trap", is_retained=False),
     Channel(DESIRED, Desired, "collector", is_retained=True),
     Channel(PROGRESS, Progress, "trap", is_retained=True),
+    Channel(EVIDENCE, Evidence, "trap", is_retained=False),
 )
 
 

@@ -49,6 +49,57 @@ class WindowsAnswer(_Answer):
     next_cursor: str | None
 
 
+class EvidenceAnswer(_Answer):
+    """One picture of a trap; `id` grows in the order of commit."""
+
+    id: int
+    tenant: str
+    trap: str
+    evidence: Annotated[str, Field(description="the trap's id of it; a snapshot has that of its command")]
+    kind: Literal["crop", "snapshot"]
+    reason: Literal["uncertain", "sample", "command"]
+    wall_ms: Annotated[int, Field(description="when it was taken by the trap's own clock")]
+    clock_synced: bool
+    window_start_ms: Annotated[int | None, Field(description="when its window began, clock repaired; null: not stored")]
+    received_at_ms: Ms
+    boot: str | None
+    seq: int | None
+    label: Annotated[str | None, Field(description="the class that was counted")]
+    scores: Annotated[dict[str, float], Field(description="of each class whose score is known")]
+    threshold: Annotated[float, Field(description="least score that counted")]
+    box: Annotated[tuple[float, float, float, float] | None, Field(description="left, top, right, bottom, frame px")]
+    area: Annotated[tuple[int, int, int, int], Field(description="what the picture shows, frame px")]
+    frame_px: Annotated[tuple[int, int], Field(description="width and height of the camera's frame")]
+    width: int
+    height: int
+    bytes: int
+    model_id: str
+    model_sha256: str
+    jpeg: Annotated[str, Field(description="path of the picture")]
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Self:
+        """From a row of the table, its window's start beside it."""
+        body: dict[str, Any] = json.loads(row["body"])
+        told = {name: body[name] for name in ("reason", "scores", "box", "area", "frame_px")}
+        return cls(
+            **{name: value for name, value in row.items() if name in cls.model_fields},
+            **told,
+            clock_synced=body["clock"]["synced"],
+            threshold=body["model"]["threshold"],
+            model_id=body["model"]["id"],
+            model_sha256=body["model"]["sha256"],
+            jpeg=f"/api/v1/evidence/{row['id']}.jpg",
+        )
+
+
+class EvidencePage(_Answer):
+    """Pictures, the newest first, and where to go on."""
+
+    evidence: list[EvidenceAnswer]
+    next_cursor: int | None
+
+
 class DayTotals(_Answer):
     """The last 24 hours of one trap."""
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trap_contract.errors import ConfigError
 
 from trap_server import operation, pages
-from trap_server.api import deployments, traps
+from trap_server.api import deployments, evidence, traps
 from trap_server.version import software_version
 
 STATIC = Path(__file__).parent / "static"
@@ -45,6 +45,7 @@ def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = 
     app.state.writing = writing
     app.state.clock = clock
     app.include_router(traps.router, tags=["counts"])
+    app.include_router(evidence.router, tags=["evidence"])
     app.include_router(deployments.router, tags=["deployments"])
     app.include_router(operation.router, tags=["operation"])
     app.include_router(pages.router, include_in_schema=False)

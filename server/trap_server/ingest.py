@@ -76,6 +76,8 @@ class Ingest:
         for address, ranges in committed.ranges.items():
             self._tell(address, ranges)
             self._acknowledged += sum(one.last - one.first + 1 for one in ranges)
+        for address, ids in committed.pictures.items():
+            self._subscriber.tell(address, Ack(trap=address.trap, evidence=ids))
         for one in committed.given_up:
             self._tell(one.address, one.lost.ranges)
         self._batches += 1
@@ -168,7 +170,12 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
     rng = random.Random()  # noqa: S311  jitter, not a secret
     inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
     subscriber = Subscriber(settings.broker_address, settings.collector, inbox, rng)
-    ingest = Ingest(Store(open_database(settings.database), settings.collector), subscriber, inbox, rng)
+    ingest = Ingest(
+        Store(open_database(settings.database), settings.collector, settings.evidence_mb * 1_000_000),
+        subscriber,
+        inbox,
+        rng,
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     if stop_when_alone:

@@ -157,6 +157,29 @@ command_answers = sa.Table(
     sa.Column("received_at_ms", sa.BigInteger, nullable=False),
 )
 
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("tenant", sa.String(36), nullable=False),
+    sa.Column("trap", sa.String(36), nullable=False),
+    sa.Column("evidence", sa.String(32), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("wall_ms", sa.BigInteger, nullable=False),  # when it was taken, as the trap said
+    sa.Column("received_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("boot", sa.String(32)),  # its window, which may come later or never
+    sa.Column("seq", sa.BigInteger),
+    sa.Column("label", sa.String(64)),
+    sa.Column("width", sa.BigInteger, nullable=False),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),  # everything but the picture
+    sa.Column("jpeg", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("tenant", "trap", "evidence", name="evidence_once"),
+    sa.Index("evidence_newest", "tenant", "trap", "id"),
+    sqlite_autoincrement=True,
+)
+
 alerts = sa.Table(
     "alerts",
     metadata,

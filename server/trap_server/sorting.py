@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from trap_contract.errors import MessageError
-from trap_contract.messages import Answer, Birth, CountBatch, Health, Lost, State, Window, parse_message
-from trap_contract.topics import ANSWER, BIRTH, COUNTS, HEALTH, LOST, STATE, TrapAddress, parse_topic
+from trap_contract.messages import Answer, Birth, CountBatch, Evidence, Health, Lost, State, Window, parse_message
+from trap_contract.topics import ANSWER, BIRTH, COUNTS, EVIDENCE, HEALTH, LOST, STATE, TrapAddress, parse_topic
+
+from trap_server.evidence import OfferedPicture, jpeg_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A message that can't be understood, kept as it is."""
+    """A message that can't be understood, kept as it is; `evidence` is the id of a picture that is no picture."""
 
     arrival: Arrival
     reason: str
     address: TrapAddress | None
+    evidence: str | None = None
 
 
 @dataclass(slots=True)
@@ -86,11 +89,12 @@ class Batch:
     sightings: list[Sighting] = field(default_factory=list)
     given_up: list[GivenUp] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    pictures: list[OfferedPicture] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     newest_ms: int = 0
 
 
-_Message = TypeVar("_Message", Birth, CountBatch, State, Lost, Health, Answer)
+_Message = TypeVar("_Message", Birth, CountBatch, State, Lost, Health, Answer, Evidence)
 
 
 def sort_arrivals(arrivals: Iterable[Arrival]) -> Batch:
@@ -126,6 +130,9 @@ def _sort(arrival: Arrival, address: TrapAddress, leaf: str, batch: Batch) -> No
         message = _read(Health, arrival, address) if leaf == HEALTH else _read(Answer, arrival, address)
         batch.told.append(Told(address, message, arrival.received_at_ms))
         batch.sightings.append(Sighting(address, seen_at_ms))
+    elif leaf == EVIDENCE:
+        _sort_picture(arrival, address, batch)
+        batch.sightings.append(Sighting(address, seen_at_ms))
     else:
         raise MessageError(f"a collector does not take {leaf!r} messages")
 
@@ -140,6 +147,17 @@ def _sort_counts(arrival: Arrival, address: TrapAddress, batch: Batch) -> Sighti
         offered = OfferedWindow(address, window, body.decode(), digest, arrival.received_at_ms, counts.backlog)
         batch.windows.append(offered)
     return Sighting(address, arrival.received_at_ms, window_ms=counts.windows[-1].duration_ms)
+
+
+def _sort_picture(arrival: Arrival, address: TrapAddress, batch: Batch) -> None:
+    """A picture that is none is refused under its id, so that the trap need not send it for ever."""
+    evidence = _read(Evidence, arrival, address)
+    try:
+        size = jpeg_size(evidence.picture)
+    except MessageError as error:
+        batch.refusals.append(Refusal(arrival, str(error), address, evidence.id))
+    else:
+        batch.pictures.append(OfferedPicture(address, evidence, size, arrival.received_at_ms))
 
 
 def _read(kind: type[_Message], arrival: Arrival, address: TrapAddress) -> _Message:

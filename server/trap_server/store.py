@@ -14,7 +14,7 @@ from trap_contract.errors import StoreError
 from trap_contract.messages import AckRange, Health, ranges_of
 from trap_contract.topics import TrapAddress
 
-from trap_server import schema
+from trap_server import evidence, schema
 from trap_server.boots import Request, carry_on, read_ledgers, take_requests
 from trap_server.bulk import chunks, insert, insert_new, upsert
 from trap_server.clocks import Clocks
@@ -59,6 +59,7 @@ class Committed:
     refusals: tuple[Refusal, ...] = ()
     ranges: dict[TrapAddress, tuple[AckRange, ...]] = field(default_factory=dict)
     given_up: tuple[GivenUp, ...] = ()
+    pictures: dict[TrapAddress, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,10 @@ class Heartbeat:
 class Store:
     """The collector's side of the database."""
 
-    def __init__(self, engine: sa.Engine, collector: str) -> None:
+    def __init__(self, engine: sa.Engine, collector: str, evidence_bytes: int = evidence.KEPT_BYTES) -> None:
         self._engine = engine
         self._collector = collector
+        self._evidence_bytes = evidence_bytes
 
     def commit(self, batch: Batch) -> Committed:
         """Store a batch in one transaction; on return it is on disk.
@@ -93,6 +95,7 @@ class Store:
             _keep_collisions(connection, collisions)
             _keep_refusals(connection, batch.refusals)
             _keep_told(connection, batch.told)
+            evidence.keep(connection, batch.pictures, self._evidence_bytes)
             _update_traps(connection, batch.sightings)
             committed = Committed(
                 stored=stored,
@@ -101,6 +104,7 @@ class Store:
                 refusals=tuple(batch.refusals),
                 ranges=_ranges(batch.windows),
                 given_up=tuple(batch.given_up),
+                pictures=_settled_pictures(batch),
             )
             self._count(connection, committed)
         return committed
@@ -292,3 +296,14 @@ def _ranges(offered: Iterable[OfferedWindow]) -> dict[TrapAddress, tuple[AckRang
     for window in offered:
         keys[window.address].append((window.window.boot, window.window.seq))
     return {address: ranges_of(found) for address, found in keys.items()}
+
+
+def _settled_pictures(batch: Batch) -> dict[TrapAddress, tuple[str, ...]]:
+    """Ids of pictures that are stored, or in quarantine, by trap."""
+    ids: dict[TrapAddress, list[str]] = defaultdict(list)
+    for picture in batch.pictures:
+        ids[picture.address].append(picture.evidence.id)
+    for refusal in batch.refusals:
+        if refusal.address is not None and refusal.evidence is not None:
+            ids[refusal.address].append(refusal.evidence)
+    return {address: tuple(found) for address, found in ids.items()}

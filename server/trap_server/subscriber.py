@@ -21,6 +21,7 @@ from trap_contract.topics import (
     ANSWER,
     BIRTH,
     COUNTS,
+    EVIDENCE,
     HEALTH,
     LOST,
     RESEND,
@@ -40,7 +41,7 @@ TICK_S = 1.0
 GOODBYE_S = 10.0
 REFUSED = 0x80
 RETAINED = (STATE, BIRTH)
-LEAVES = (COUNTS, LOST, *RETAINED, HEALTH, ANSWER)
+LEAVES = (COUNTS, LOST, *RETAINED, HEALTH, ANSWER, EVIDENCE)
 
 
 class Subscriber:

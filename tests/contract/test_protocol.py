@@ -17,6 +17,7 @@ from trap_contract.messages import (
     Birth,
     Command,
     CountBatch,
+    Evidence,
     Health,
     Lost,
     Resend,
@@ -46,6 +47,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "answer": Answer,
     "desired": Desired,
     "progress": Progress,
+    "evidence": Evidence,
     "manifest": Manifest,
 }
 
@@ -114,6 +116,7 @@ def test_the_examples_show_live_and_backlog_zeros_gaps_and_a_blind_window() -> N
         ("counts_live", {"trap": "Roof 3"}),
         ("ack", {"ranges": [{"boot": "short", "first": 1, "last": 1}]}),
         ("state", {"state": "asleep"}),
+        ("evidence", {"jpeg": "A" * 200_000}),
         ("birth", {"semantics": "guess"}),
         ("manifest", {"threshold": 2}),
     ],
@@ -158,6 +161,7 @@ def test_asyncapi_says_who_sends_and_what_is_retained() -> None:
         "send_lost",
         "receive_command",
         "send_answer",
+        "send_evidence",
     )
     assert found == retained | dict.fromkeys(once, (1, False))
 

@@ -86,6 +86,7 @@ class FakeTrap:
     tenant: str = "demo"
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
     asked: list[AckRange] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
     client: paho.Client = field(init=False)
     ready: threading.Event = field(default_factory=threading.Event)
 
@@ -133,5 +134,7 @@ class FakeTrap:
         if message.topic.endswith(RESEND):
             self.asked += parse_message(Resend, bytes(message.payload)).ranges
             return
-        for one in parse_message(Ack, bytes(message.payload)).ranges:
+        ack = parse_message(Ack, bytes(message.payload))
+        self.evidence += ack.evidence
+        for one in ack.ranges:
             self.acknowledged += [(one.boot, seq) for seq in range(one.first, one.last + 1)]

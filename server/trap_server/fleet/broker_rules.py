@@ -10,6 +10,7 @@ from trap_contract.topics import (
     COMMAND,
     COUNTS,
     DESIRED,
+    EVIDENCE,
     HEALTH,
     LOST,
     PROGRESS,
@@ -18,7 +19,7 @@ from trap_contract.topics import (
     STATE,
 )
 
-SAID_BY_TRAP = (COUNTS, STATE, BIRTH, HEALTH, LOST, ANSWER, PROGRESS)
+SAID_BY_TRAP = (COUNTS, STATE, BIRTH, HEALTH, LOST, ANSWER, PROGRESS, EVIDENCE)
 SAID_TO_TRAP = (ACK, RESEND, COMMAND, DESIRED)
 
 _CONFIGURATION = """\
