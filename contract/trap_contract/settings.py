@@ -87,6 +87,8 @@ class TrapFields(CountFields):
     outbox_limit: Annotated[int, Field(ge=1, description="windows")] = MOST_WINDOWS
     drain: Annotated[float, Field(ge=0, le=3600, description="seconds")] = 30.0
     health: Annotated[float, Field(ge=1, le=86400, description="seconds from one report to the next")] = 60.0
+    evidence: Annotated[float, Field(ge=0, le=10_000, description="MB of crops for review a day")] = 0.0
+    evidence_disk: Annotated[float, Field(ge=1, le=100_000, description="MB of pictures that may wait")] = 50.0
     preview: Annotated[str, AfterValidator(_preview_address), Field(description="[HOST:]PORT")] | None = None
     trust: Path | None = None
 

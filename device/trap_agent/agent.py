@@ -27,6 +27,9 @@ from trap_agent.clock import Clock, SystemClock, kernel_boot_id
 from trap_agent.conduct import STEADY, BoundarySink, Conduct
 from trap_agent.counters import Counter
 from trap_agent.counting import named_counts
+from trap_agent.evidence.box import EvidenceBox
+from trap_agent.evidence.courier import Courier
+from trap_agent.evidence.witness import CountsFirst, Witness
 from trap_agent.feeds import Feed, open_feed
 from trap_agent.health import Vitals
 from trap_agent.lens import Lens
@@ -233,6 +236,7 @@ class _Post:
     outbox: Outbox
     lens: Lens
     vitals: Vitals
+    witness: Witness
     publisher: Publisher
     updater: Updater
 
@@ -246,13 +250,22 @@ class _Post:
         outbox = Outbox(folder, address, boot, clock.now().wall_ms, settings.outbox_limit)
         lens = Lens(folder, shown(settings.source))
         vitals = Vitals(address, folder, clock, outbox, lens)
-        remote = Remote(settings.trap, folder, tuning, clock, status=vitals.as_text, restart=request.restart)
+        rng = np.random.default_rng()
+        witness = Witness(settings, eye.plan, EvidenceBox(folder, round(settings.evidence_disk * 1e6)), rng)
+        remote = Remote(
+            settings.trap,
+            folder,
+            tuning,
+            clock,
+            status=vitals.as_text,
+            restart=request.restart,
+            snapshot=witness.snapshot,
+        )
         birth = _birth(settings, eye.plan, boot)
-        updater = Updater(settings, clock, request.restart)
-        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote, updater)
-        live_for_s = max(_LEAST_LIVE_S, 2 * settings.window)
-        publisher = Publisher(link, outbox, clock, live_for_s, np.random.default_rng())
-        return cls(eye, outbox, lens, vitals, publisher, updater)
+        updater, courier = Updater(settings, clock, request.restart), Courier(witness.box)
+        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote, updater, courier)
+        publisher = Publisher(link, outbox, clock, max(_LEAST_LIVE_S, 2 * settings.window), rng)
+        return cls(eye, outbox, lens, vitals, witness, publisher, updater)
 
     def watch(self, request: StopRequest, tuning: Tuning, manager: ServiceManager) -> None:
         """Count until stopped. Raises StoreError at the end when windows could not be stored."""
@@ -260,18 +273,21 @@ class _Post:
         def stored(window: Window) -> None:
             self.publisher.announce(window)
             self.vitals.last = window
+            self.witness.stored(window)
             manager.status(f"last window {window.counts}; {self.outbox.held} wait for the collector")
 
-        def analysed(frame: Frame, _found: Detections) -> None:
+        def analysed(frame: Frame, found: Detections) -> None:
             manager.alive()
+            self.witness.look(frame, found)
             if frame.pixels is not None:
                 self.lens.look(frame.pixels, frame.at.mono_s)
 
         def changed(settings: AgentSettings, plan: WindowPlan) -> None:
+            self.witness.follow(settings, plan)
             self.publisher.introduce(_birth(settings, plan, self.outbox.boot))
 
         sink = OutboxSink(self.outbox, stored)
-        judged = on_trial(sink, self.eye.settings, request.restart)
+        judged = on_trial(CountsFirst(sink, self.witness.box), self.eye.settings, request.restart)
         self.eye.watch(judged, request.stop, analysed, Conduct(tuning.take, manager.alive, changed))
         sink.close()
 

@@ -22,6 +22,7 @@ from trap_contract.topics import (
     COMMAND,
     COUNTS,
     DESIRED,
+    EVIDENCE,
     HEALTH,
     LOST,
     PROGRESS,
@@ -32,6 +33,7 @@ from trap_contract.topics import (
 
 from trap_agent.clock import Clock
 from trap_agent.delivery import MOST_ASKED, Delivery, Parcel
+from trap_agent.evidence.courier import Courier
 from trap_agent.linkfile import LinkFile, link_file
 from trap_agent.outbox import Outbox
 from trap_agent.remote import Remote
@@ -63,6 +65,7 @@ class Link:
     health_every_s: float = 60.0
     remote: Remote | None = None
     updater: Updater | None = None
+    courier: Courier | None = None
     told: LinkFile = field(default_factory=link_file)
 
 
@@ -153,6 +156,8 @@ class Publisher:
 
     def _greet(self, session: Session) -> None:
         self._delivery.connected(session.receive_maximum - 2)
+        if self._link.courier is not None:
+            self._link.courier.connected()
         self._most_ranges = max(1, min(_MOST_RANGES, session.most_bytes // _RANGE_BYTES // 2))
         self._lost_due_s = self._health_due_s = time.monotonic()
         session.publish(STATE, self._state("online"), retain=True)
@@ -176,6 +181,7 @@ class Publisher:
                 self._delivery.closed((window.boot, window.seq), now_s)
             self._send_due(session, now_s)
             self._send_losses(session, now_s)
+            self._send_picture(session, now_s)
             self._send_health(session, now_s)
             if self._is_birth_due:
                 self._send_birth(session)
@@ -223,6 +229,14 @@ class Publisher:
             ranges = tuple(loss.part for loss in losses if loss.reason == reason)
             session.publish(LOST, Lost(trap=self._link.trap.trap, ranges=ranges, reason=reason))
 
+    def _send_picture(self, session: Session, now_s: float) -> None:
+        """Send one when the collector has every count that it takes, and the agent is not about to end."""
+        if self._link.courier is None or self._delivery.in_flight or self._finish_at_s is not None:
+            return
+        evidence = self._link.courier.next(now_s)
+        if evidence is not None and not session.publish(EVIDENCE, evidence):
+            self._link.courier.too_large(evidence)
+
     def _send_health(self, session: Session, now_s: float) -> None:
         if self._link.health is not None and now_s >= self._health_due_s:
             self._health_due_s = now_s + self._link.health_every_s
@@ -232,6 +246,8 @@ class Publisher:
         if heard.leaf == ACK and (ack := self._understood(Ack, heard)):
             removed = self._outbox.acknowledge(ack.ranges)
             self._delivery.acknowledged(ack.ranges, time.monotonic())
+            if self._link.courier is not None:
+                self._link.courier.settled(ack.evidence)
             log.debug("acknowledged", windows=removed, held=self._outbox.held)
         if heard.leaf == RESEND and (resend := self._understood(Resend, heard)):
             keys = self._outbox.requested(resend.ranges, MOST_ASKED)

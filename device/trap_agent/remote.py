@@ -7,7 +7,7 @@ been carried out and remembered, or neither.
 from collections.abc import Callable
 from pathlib import Path
 
-from trap_contract.errors import ConfigError, MessageError, StoreError
+from trap_contract.errors import ConfigError, MessageError, SourceError, StoreError
 from trap_contract.logs import log
 from trap_contract.messages import Answer, Command, CommandState, parse_message
 
@@ -34,6 +34,7 @@ class Remote:
         *,
         status: Callable[[], str],
         restart: Callable[[], None],
+        snapshot: Callable[[str], str],
     ) -> None:
         self._trap = trap
         self._file = folder / FILE_NAME
@@ -41,6 +42,7 @@ class Remote:
         self._clock = clock
         self._status = status
         self._restart = restart
+        self._snapshot = snapshot
         self._memory = read_memory(folder)
         self._to_say = [answer for answer in self._memory.answers.values() if answer.state == "running"]
 
@@ -95,13 +97,18 @@ class Remote:
         return None
 
     def _carried_out(self, command: Command) -> Answer:
-        actions = {"configure": self._configure, "status": self._tell_status, "restart": self._begin_restart}
+        actions = {
+            "configure": self._configure,
+            "status": self._tell_status,
+            "restart": self._begin_restart,
+            "snapshot": self._take_snapshot,
+        }
         action = actions.get(command.name)
         if action is None:
             return self._answer(command, "refused", f"no command {command.name!r}; there are {', '.join(actions)}")
         try:
             return action(command)
-        except (ConfigError, StoreError) as error:
+        except (ConfigError, SourceError, StoreError) as error:
             return self._answer(command, "failed", str(error))
 
     def _configure(self, command: Command) -> Answer:
@@ -122,6 +129,11 @@ class Remote:
         answer = self._answer(command, "running", "restarting")
         self._remember(answer)
         self._restart()
+        return answer
+
+    def _take_snapshot(self, command: Command) -> Answer:
+        answer = self._answer(command, "done", self._snapshot(command.id))
+        self._remember(answer)
         return answer
 
     def _answer(self, command: Command, state: CommandState, text: str) -> Answer:

@@ -16,7 +16,7 @@ from trap_contract.errors import ConfigError
 from trap_contract.settings import CountFields, TrapFields
 from trap_contract.toml_lines import line_of
 
-LIVE: Final = ("window", "threshold", "fps", "schedule")
+LIVE: Final = ("window", "threshold", "fps", "schedule", "evidence")
 """What can change while the agent runs, by the file or from afar."""
 
 Value = str | int | float | bool | None

@@ -12,8 +12,20 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from pydantic import BaseModel
-from trap_contract.messages import Ack, Answer, CountBatch, Health, Lost, Window, parse_message, ranges_of
-from trap_contract.topics import ACK, ANSWER, BIRTH, COUNTS, HEALTH, LOST, STATE, parse_topic, subscription
+from trap_contract.messages import Ack, Answer, CountBatch, Evidence, Health, Lost, Window, parse_message, ranges_of
+from trap_contract.topics import (
+    ACK,
+    ANSWER,
+    BIRTH,
+    COUNTS,
+    EVIDENCE,
+    HEALTH,
+    LOST,
+    STATE,
+    TrapAddress,
+    parse_topic,
+    subscription,
+)
 
 Key = tuple[str, int]
 DEADLINE_S = 20.0
@@ -32,6 +44,7 @@ class TinyCollector:
         self.lost: list[Lost] = []
         self.health: list[Health] = []
         self.answers: list[Answer] = []
+        self.evidence: list[Evidence] = []
         self._subscribed = threading.Event()
         name = f"tiny-collector-{next(_NUMBERS)}"
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
@@ -60,7 +73,7 @@ class TinyCollector:
         return sorted(seq for of, seq in self.stored if of == boot)
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
-        client.subscribe([(subscription(leaf), 1) for leaf in (COUNTS, STATE, BIRTH, LOST, HEALTH, ANSWER)])
+        client.subscribe([(subscription(leaf), 1) for leaf in (COUNTS, STATE, BIRTH, LOST, HEALTH, ANSWER, EVIDENCE)])
 
     def _on_message(self, client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         address, leaf = parse_topic(message.topic)
@@ -69,6 +82,9 @@ class TinyCollector:
         if leaf in told:
             into, kind = told[leaf]
             into.append(parse_message(kind, message.payload))
+            return
+        if leaf == EVIDENCE:
+            self._take_picture(client, address, parse_message(Evidence, message.payload))
             return
         if leaf != COUNTS:
             self.retained[leaf] = message.payload
@@ -79,6 +95,12 @@ class TinyCollector:
         if self.acks:
             keys = [(window.boot, window.seq) for window in batch.windows]
             ack = Ack(trap=batch.trap, ranges=ranges_of(keys))
+            client.publish(address.topic(ACK), ack.model_dump_json(), qos=1)
+
+    def _take_picture(self, client: mqtt.Client, address: TrapAddress, evidence: Evidence) -> None:
+        self.evidence.append(evidence)
+        if self.acks:
+            ack = Ack(trap=evidence.trap, evidence=(evidence.id,))
             client.publish(address.topic(ACK), ack.model_dump_json(), qos=1)
 
 

@@ -32,13 +32,24 @@ class Site:
     def __init__(self, tmp_path) -> None:
         self.folder = tmp_path
         self.clock, self.restarts = WallClock(), 0
+        self.pictures: list[str] = []
         self.place = Place(tmp_path, "window = 60\n")
         self.remote = self.opened()
 
     def opened(self) -> Remote:
         return Remote(
-            "t-1", self.folder, self.place.tuning, self.clock, status=lambda: "all is well", restart=self.restart
+            "t-1",
+            self.folder,
+            self.place.tuning,
+            self.clock,
+            status=lambda: "all is well",
+            restart=self.restart,
+            snapshot=self.snapshot,
         )
+
+    def snapshot(self, name: str) -> str:
+        self.pictures.append(name)
+        return "a picture comes"
 
     def restart(self) -> None:
         self.restarts += 1
@@ -70,7 +81,7 @@ def test_configure_changes_settings_from_the_next_window_on_and_survives_a_resta
 def test_only_the_settings_on_the_list_can_be_configured(site, arguments):
     answer = site.send(site.command("configure", arguments=arguments))
     assert answer.state == "refused"
-    assert "only window, threshold, fps, schedule" in answer.text
+    assert "only window, threshold, fps, schedule, evidence" in answer.text
     assert site.place.tuning.take() is None
 
 
@@ -85,11 +96,17 @@ def test_status_tells(site):
     assert site.send(site.command("status")).text == "all is well"
 
 
+def test_a_snapshot_is_taken_once_under_the_commands_id(site):
+    command = site.command("snapshot")
+    assert site.send(command).text == site.send(command).text == "a picture comes"
+    assert site.pictures == [command.id]
+
+
 def test_an_unknown_command_is_refused_with_those_that_exist(site):
     answer = site.send(site.command("self_destruct"))
     assert (answer.state, answer.text) == (
         "refused",
-        "no command 'self_destruct'; there are configure, status, restart",
+        "no command 'self_destruct'; there are configure, status, restart, snapshot",
     )
 
 
