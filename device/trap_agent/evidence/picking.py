@@ -48,7 +48,9 @@ class Picker:
         self._known: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=_MOST_KNOWN)
         self._taken: Counter[int] = Counter()
         self._next_s = 0.0
-        self._clear()
+        self._uncertain: Pick | None = None
+        self._samples: dict[int, Pick] = {}
+        self._seen: Counter[int] = Counter()
 
     def offer(self, frame: Frame, found: Detections) -> None:
         """Consider what was found in an analysed frame."""
@@ -80,9 +82,9 @@ class Picker:
         return inside
 
     def _clear(self) -> None:
-        self._uncertain: Pick | None = None
-        self._samples: dict[int, Pick] = {}
-        self._seen: Counter[int] = Counter()
+        self._uncertain = None
+        self._samples.clear()
+        self._seen.clear()
 
     def _sample(self, frame: Frame, fresh: Detections, label: int) -> None:
         """Hold one of a class, each of those seen in the window with the same chance (reservoir sampling)."""

@@ -83,6 +83,7 @@ class Witness:
 
     def _crop(self, reason: Reason, pick: Pick, window: Window) -> Evidence:
         jpeg = encoded(pick.pixels, CROP_PX)
+        left, top, right, bottom = (round(float(side), 1) for side in pick.box)
         return Evidence(
             trap=self._trap,
             id=secrets.token_hex(16),
@@ -94,7 +95,7 @@ class Witness:
             frame_px=pick.frame_px,
             area=pick.area,
             window=WindowKey(boot=window.boot, seq=window.seq),
-            box=tuple(round(float(side), 1) for side in pick.box),
+            box=(left, top, right, bottom),
             scores={self._classes[pick.label]: round(pick.score, 4)},
             jpeg=base64.b64encode(jpeg).decode(),
         )
