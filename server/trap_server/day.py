@@ -14,6 +14,8 @@ GRACE_MS = 60_000
 JITTER_MS = 100
 
 GapReason = Literal["missing", "unobserved", "other_semantics"]
+Interval = tuple[float, float, float]
+"""Estimate, lower and upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,18 @@ class Observation:
     semantics: Semantics
     counts: dict[str, int] | None
     observed_s: float = 0.0
+    corrected: dict[str, Interval] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What was counted and observed from `start_ms` to `end_ms`; `corrected` is None where a window was not."""
+
+    start_ms: int
+    end_ms: int
+    counts: dict[str, int]
+    observed_s: float
+    corrected: dict[str, Interval] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,36 @@ def _point(group: Sequence[Observation]) -> Point:
     """What is in the picture has a median over time; what arrives has a sum."""
     together = _median if group[0].semantics == "occupancy" else sum
     return Point(group[0].start_ms, group[-1].end_ms, _by_class(group, together))
+
+
+def stretches(observations: Sequence[Observation], step_ms: int) -> list[Stretch]:
+    """What was counted in steps of `step_ms`, of the newest semantics only; a step without a count is left out."""
+    seen = [one for one in observations if one.counts is not None and one.semantics == observations[-1].semantics]
+    return [_stretch(list(group)) for _, group in groupby(seen, key=lambda one: one.start_ms // step_ms)]
+
+
+def _stretch(group: Sequence[Observation]) -> Stretch:
+    point = _point(group)
+    observed_s = sum(one.observed_s for one in group)
+    return Stretch(point.start_ms, point.end_ms, point.counts, observed_s, corrected_sum(group))
+
+
+def corrected_sum(group: Sequence[Observation]) -> dict[str, Interval] | None:
+    """Corrected counts of several windows; None for occupancy, which has no sum, and where one has none.
+
+    Bounds are added as they are: the windows share one confusion matrix, so that their errors do not cancel.
+    """
+    if any(not one.corrected or one.semantics == "occupancy" for one in group if one.counts is not None):
+        return None
+    added: dict[str, list[Interval]] = defaultdict(list)
+    for one in group:
+        for name, interval in (one.corrected or {}).items():
+            added[name].append(interval)
+    return {name: (sum(e), sum(low), sum(high)) for name, (e, low, high) in _columns(added)} or None
+
+
+def _columns(added: dict[str, list[Interval]]) -> Iterator[tuple[str, tuple[list[float], ...]]]:
+    return ((name, tuple(map(list, zip(*intervals, strict=True)))) for name, intervals in added.items())
 
 
 def _by_class(group: Iterable[Observation], together: Callable[[Sequence[int]], int]) -> dict[str, int]:

@@ -1,12 +1,13 @@
 """Reading: what the pages and the API ask of the database."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
-from trap_contract.messages import AckRange, Birth, parse_message
+from trap_contract.messages import Birth, parse_message
 from trap_contract.topics import TrapAddress
 
 from trap_server import day, schema
@@ -15,13 +16,13 @@ from trap_server.answers import (
     IngestHealth,
     SummaryAnswer,
     TrapAnswer,
-    TrapState,
     WindowAnswer,
 )
+from trap_server.completeness import trap_states
+from trap_server.newest import FUTURE_MS
 from trap_server.trap_record import TrapRecord
 
 DAY_MS = 24 * 3600 * 1000
-FUTURE_MS = 5 * 60_000  # a window from beyond this has a broken clock; it is stored, and kept off the time axis
 INGEST_FRESH_MS = 30_000
 
 _W = schema.windows.c
@@ -46,6 +47,12 @@ def trap_record(connection: sa.Connection, address: TrapAddress) -> TrapRecord |
     return None if row is None else TrapRecord(**row)
 
 
+def births(connection: sa.Connection) -> Iterable[Birth]:
+    """What each trap said of itself last."""
+    told = connection.execute(sa.select(schema.traps.c.birth).where(schema.traps.c.birth.is_not(None))).scalars()
+    return (parse_message(Birth, birth.encode()) for birth in told)
+
+
 def trap_answer(connection: sa.Connection, record: TrapRecord, now_ms: int) -> TrapAnswer:
     """One trap, now and over the last 24 hours."""
     address = TrapAddress(record.tenant, record.trap)
@@ -54,21 +61,10 @@ def trap_answer(connection: sa.Connection, record: TrapRecord, now_ms: int) -> T
     return TrapAnswer.of(
         record,
         now_ms,
-        complete_to_ms=complete_to_ms(connection, record, now_ms),
+        complete_to_ms=trap_states(connection, now_ms, [address])[address].complete_to_ms,
         window=window,
         counted=newest_window(connection, address, now_ms, _W.frames_analysed > 0) if is_blind else window,
         day=DayTotals.model_validate(day.totals(observations(connection, address, now_ms - DAY_MS, now_ms))),
-    )
-
-
-def trap_state(connection: sa.Connection, record: TrapRecord, now_ms: int) -> TrapState:
-    """The part of a trap that can change without a window."""
-    return TrapState(
-        tenant=record.tenant,
-        trap=record.trap,
-        status=record.status(now_ms),
-        last_seen_ms=record.last_seen_ms,
-        complete_to_ms=complete_to_ms(connection, record, now_ms),
     )
 
 
@@ -117,70 +113,30 @@ def observations(connection: sa.Connection, address: TrapAddress, since_ms: int,
     return [day.Observation(*row) for row in connection.execute(query)]
 
 
+def observations_between(
+    connection: sa.Connection, address: TrapAddress, since_ms: int, until_ms: int
+) -> list[day.Observation]:
+    """The windows of a trap that began in `since_ms`..`until_ms`, with their corrected counts, in order of time."""
+    query = (
+        sa.select(_W.start_ms, _W.start_ms + _W.duration_ms, _W.semantics, _W.counts, _W.observed_s, _W.body)
+        .where(_of(address), _W.start_ms >= since_ms, _W.start_ms < until_ms)
+        .order_by(_W.start_ms)
+    )
+    return [
+        day.Observation(start_ms, end_ms, semantics, counts, observed_s, _corrected(body))
+        for start_ms, end_ms, semantics, counts, observed_s, body in connection.execute(query)
+    ]
+
+
+def _corrected(body: str) -> dict[str, day.Interval] | None:
+    found = json.loads(body).get("corrected") or {}
+    return {name: (one["estimate"], one["low"], one["high"]) for name, one in found.items()} or None
+
+
 def first_start_ms(connection: sa.Connection, address: TrapAddress) -> int | None:
     """When the trap's first window began."""
     first: int | None = connection.execute(sa.select(sa.func.min(_W.start_ms)).where(_of(address))).scalar_one()
     return first
-
-
-def complete_to_ms(connection: sa.Connection, record: TrapRecord, now_ms: int) -> int | None:
-    """Until when nothing of the last 24 hours is missing; None when that can't be said.
-
-    A window is missing when a later one of its boot is stored, or when the trap said at its last connect that it
-    holds windows of an older boot which are not stored yet.
-    """
-    address = TrapAddress(record.tenant, record.trap)
-    hole_ms = _first_hole_ms(connection, address, now_ms)
-    ends = [_end_before(connection, address, now_ms + FUTURE_MS if hole_ms is None else hole_ms)]
-    ends += [_end_of_boot(connection, address, boot) for boot in _owed_boots(connection, record)]
-    known = [end for end in ends if end is not None]
-    return min(known) if len(known) == len(ends) else None
-
-
-def _first_hole_ms(connection: sa.Connection, address: TrapAddress, now_ms: int) -> int | None:
-    """Start of the first window of the last 24 hours whose predecessor is not stored."""
-    before = schema.windows.alias("before")
-    predecessor = sa.select(before.c.id).where(
-        *(before.c[name] == _W[name] for name in ("tenant", "trap", "boot")), before.c.seq == _W.seq - 1
-    )
-    query = sa.select(sa.func.min(_W.start_ms)).where(
-        _of(address),
-        _W.start_ms >= now_ms - DAY_MS,
-        _W.start_ms <= now_ms + FUTURE_MS,
-        _W.seq > 1,
-        ~predecessor.exists(),
-    )
-    hole_ms: int | None = connection.execute(query).scalar_one()
-    return hole_ms
-
-
-def _end_before(connection: sa.Connection, address: TrapAddress, moment_ms: int) -> int | None:
-    query = sa.select(_W.start_ms + _W.duration_ms).where(_of(address), _W.start_ms < moment_ms)
-    end_ms: int | None = connection.execute(query.order_by(_W.start_ms.desc()).limit(1)).scalar_one_or_none()
-    return end_ms
-
-
-def _end_of_boot(connection: sa.Connection, address: TrapAddress, boot: str) -> int | None:
-    query = sa.select(_W.start_ms + _W.duration_ms).where(_of(address), _W.boot == boot)
-    end_ms: int | None = connection.execute(query.order_by(_W.seq.desc()).limit(1)).scalar_one_or_none()
-    return end_ms
-
-
-def _owed_boots(connection: sa.Connection, record: TrapRecord) -> Iterable[str]:
-    """Older boots of which the trap held windows at its last connect that are still not stored."""
-    if record.birth is None:
-        return []
-    held = parse_message(Birth, record.birth.encode()).held
-    older = [one for one in held if one.boot != record.boot]
-    return {one.boot for one in older if _stored_of(connection, record, one) <= one.last - one.first}
-
-
-def _stored_of(connection: sa.Connection, record: TrapRecord, held: AckRange) -> int:
-    query = sa.select(sa.func.count()).where(
-        _of(TrapAddress(record.tenant, record.trap)), _W.boot == held.boot, _W.seq.between(held.first, held.last)
-    )
-    count: int = connection.execute(query).scalar_one()
-    return count
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,26 @@ evidence = sa.Table(
     sqlite_autoincrement=True,
 )
 
+labels = sa.Table(
+    "labels",  # what people see on crops; each keeps its picture, for evidence makes room for newer
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("tenant", sa.String(36), nullable=False),
+    sa.Column("trap", sa.String(36), nullable=False),
+    sa.Column("evidence", sa.String(32), nullable=False),
+    sa.Column("predicted", sa.String(64), nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("reason", sa.String(16), nullable=False),
+    sa.Column("model_sha256", sa.String(64), nullable=False),
+    sa.Column("label", sa.String(64)),  # NULL: not an insect
+    sa.Column("box", sa.JSON, nullable=False),  # of the picture: centre x, centre y, width, height, 0 to 1
+    sa.Column("jpeg", sa.LargeBinary, nullable=False),
+    sa.Column("labelled_by", sa.String(128), nullable=False),
+    sa.Column("labelled_at_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("tenant", "trap", "evidence", name="labels_once"),
+    sqlite_autoincrement=True,
+)
+
 alerts = sa.Table(
     "alerts",
     metadata,

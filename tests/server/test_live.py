@@ -4,8 +4,7 @@ import json
 
 import pytest
 import sqlalchemy as sa
-from sse_starlette import ServerSentEvent
-from trap_server.live import LIMIT, Feed
+from trap_server.live import LIMIT, Feed, News
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
 
@@ -27,11 +26,11 @@ def commit(store: Store, *seqs: int) -> None:
 
 def told(feed: Feed, name: str, now_ms: int = NOW_MS) -> list[dict[str, object]]:
     events, _ = feed.poll(now_ms)
-    return [json.loads(event.data) for event in events if event.event == name]
+    return [json.loads(news.data) for news in events if news.kind == name]
 
 
-def last_id(events: list[ServerSentEvent]) -> int:
-    return int([event.id for event in events if event.id][-1])
+def last_id(events: list[News]) -> int:
+    return [news.row_id for news in events if news.row_id is not None][-1]
 
 
 def test_a_page_that_comes_anew_is_told_only_what_is_committed_from_now_on(store: Store, engine: sa.Engine):
@@ -55,7 +54,7 @@ def test_a_long_absence_is_told_in_parts(store: Store, engine: sa.Engine):
     commit(store, *range(1, LIMIT + 11))
     feed = Feed(engine, after=0)
     first, more = feed.poll(NOW_MS)
-    assert (sum(event.event == "window" for event in first), more) == (LIMIT, True)
+    assert (sum(news.kind == "window" for news in first), more) == (LIMIT, True)
     assert len(told(feed, "window")) == 10
 
 

@@ -3,15 +3,15 @@
 from typing import Annotated
 
 import anyio
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from sse_starlette import EventSourceResponse
 from trap_contract.messages import MAX_SEQ
-from trap_contract.topics import TrapAddress
+from trap_contract.topics import NAME_PATTERN, TrapAddress
 
 from trap_server import day, queries
 from trap_server.answers import DayAnswer, DayTotals, GapAnswer, PointAnswer, SummaryAnswer, TrapAnswer, WindowsAnswer
-from trap_server.api.access import Clock, Connection, Engine, Limit, Moment, NowMs, Trap
-from trap_server.live import Feed, stream
+from trap_server.api.access import Connection, Limit, Moment, NowMs, Trap
+from trap_server.live import KINDS, Interest, Newsroom
 
 HEARTBEAT_S = 15
 GOODBYE_S = 1
@@ -76,18 +76,34 @@ def summary(connection: Connection, now_ms: NowMs) -> SummaryAnswer:
     return queries.summary(connection, traps(connection, now_ms), now_ms)
 
 
+def newsroom_of(request: Request) -> Newsroom:
+    """The one look at the database that all open pages share."""
+    newsroom: Newsroom = request.app.state.newsroom
+    return newsroom
+
+
+def read_interest(
+    trap: Annotated[
+        str | None, Query(pattern=f"^{NAME_PATTERN}/{NAME_PATTERN}$", description="TENANT/TRAP alone")
+    ] = None,
+    kinds: Annotated[str, Query(max_length=64, description="which events, joined by a comma")] = "window,trap,ingest",
+) -> Interest:
+    """What a page wants to hear of; kinds of event that are not known are never sent."""
+    address = None if trap is None else TrapAddress(*trap.split("/"))
+    return Interest(KINDS & set(kinds.split(",")), address)
+
+
 @router.get("/events", response_class=EventSourceResponse)
 async def events(
-    engine: Engine,
-    clock: Clock,
+    newsroom: Annotated[Newsroom, Depends(newsroom_of)],
+    interest: Annotated[Interest, Depends(read_interest)],
     after: Annotated[int | None, Query(ge=0, le=MAX_SEQ, description="id of the last window known")] = None,
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
 ) -> EventSourceResponse:
-    """Server-Sent Events: `window` for each row committed, `trap` when a trap's state changes.
+    """Server-Sent Events: `window` for each row committed, `trap` when a trap's state changes, `row` for the fleet.
 
     Resumes after `Last-Event-ID`, else after `after`, else begins now.
     """
-    feed = Feed(engine, after if last_event_id is None else last_event_id)
     ending = anyio.Event()
-    answer = stream(feed, clock, ending)
+    answer = newsroom.listen(interest, after if last_event_id is None else last_event_id, ending)
     return EventSourceResponse(answer, ping=HEARTBEAT_S, shutdown_event=ending, shutdown_grace_period=GOODBYE_S)

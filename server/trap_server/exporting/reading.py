@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from trap_server import schema
 from trap_server.exporting.rows import HOUR_MS, Places, Row, model_name, of_hour, of_night, statistic_of
+from trap_server.newest import FUTURE_MS
 from trap_server.nights import Deployment, Hour, add_tallies, night_of, trap_night
-from trap_server.queries import FUTURE_MS
 
 DAY_MS = 24 * HOUR_MS
 FETCH = 1000
