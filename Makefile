@@ -6,7 +6,7 @@ DEMO_MQTT_PORT ?= 18830
 RUN = .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench pictures schemas constraints clean
+.PHONY: help setup demo test lint format bench image image-test pictures schemas constraints clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ format: setup ## put the code into its one format
 
 bench: setup ## every number that a document claims, measured here
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)python $$file || exit 1; done
+
+image: setup ## build the trap's SD card image into dist/image (as root; MIRROR=http://HOST/debian)
+	@$(RUN)python -m trap_deploy.image $(if $(MIRROR),--mirror $(MIRROR))
+
+image-test: setup ## boot the image in an emulator and do to it what SCENARIOS (all) say; takes an hour
+	@$(RUN)python -m trap_deploy.boot $(SCENARIOS)
 
 pictures: setup ## take the documents' pictures from the running program (needs chromium)
 	@$(RUN)python docs/take_pictures.py

@@ -18,7 +18,7 @@ _STRATUM, _POLL, _PRECISION = 2, 6, -20
 
 def reply(request: bytes, now_s: float) -> bytes:
     """The answer to a client's packet: its own sending time back, and ours."""
-    now = struct.pack("!II", int(now_s) + _EPOCH_S, int(now_s % 1 * 2**32))
+    now = struct.pack("!II", (int(now_s) + _EPOCH_S) % 2**32, int(now_s % 1 * 2**32))
     head = struct.pack("!BBbbII4s", _SERVER_V4, _STRATUM, _POLL, _PRECISION, 0, 0, b"LOCL")
     return head + now + request[40:48] + now + now
 

@@ -1,0 +1,1 @@
+"""`trap-flash`: put the image onto a card, and this trap's identity onto the image."""
