@@ -18,12 +18,15 @@ DOCUMENTS = [
     "docs/distillation.md",
     "docs/trap.md",
     "docs/collector.md",
+    "docs/image.md",
 ]
 
 
 def applications() -> dict[str, typer.Typer]:
     from trap_agent.bench_commands import app as bench
+    from trap_agent.card.commands import app as card
     from trap_agent.commands import app as agent
+    from trap_deploy.flash.commands import app as flash
     from trap_export.commands import app as export
     from trap_server.commands import app as server
     from trap_server.fleet_commands import app as fleet
@@ -33,8 +36,10 @@ def applications() -> dict[str, typer.Typer]:
     return {
         "trap-agent": agent,
         "trap-bench": bench,
+        "trap-card": card,
         "trap-data": data,
         "trap-export": export,
+        "trap-flash": flash,
         "trap-fleet": fleet,
         "trap-server": server,
         "trap-train": train,

@@ -29,6 +29,8 @@ class Base:
     backports: list[str]
     packages: list[str]
     exclude: list[str]
+    further: str = ""
+    """An archive that is not Debian's and has to be named (--further-mirror), with its suite and component."""
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -46,6 +48,8 @@ class Base:
     @property
     def preferences(self) -> str:
         """The apt preferences that take from backports what is listed, and nothing else."""
+        if not self.backports:
+            return ""
         listed = " ".join(self.backports)
         return f"Package: {listed}\nPin: release n={self.suite}-backports\nPin-Priority: 900\n"
 
