@@ -29,8 +29,6 @@ class Base:
     backports: list[str]
     packages: list[str]
     exclude: list[str]
-    further: str = ""
-    """An archive that is not Debian's and has to be named (--further-mirror), with its suite and component."""
 
     @classmethod
     def read(cls, file: Path) -> Self:
