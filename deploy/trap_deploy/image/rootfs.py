@@ -67,8 +67,8 @@ def install_agent(tree: Tree, archive: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not kept.exists():
         wheels.install(pinned.split(), target, with_needs=False)
-        shutil.rmtree(target / "bin", ignore_errors=True)
-        print("compiling the agent's libraries for the trap: some minutes, once", flush=True)
+        for unneeded in (target / "bin", *target.glob("numpy/**/tests")):
+            shutil.rmtree(unneeded, ignore_errors=True)
         _compile(tree.root, f"/{SITE_PACKAGES}")
         shutil.copytree(target, kept.with_suffix(".part"), symlinks=True)
         kept.with_suffix(".part").replace(kept)
@@ -90,12 +90,22 @@ def _install_own(tree: Tree, target: Path) -> None:
 
 
 def _compile(root: Path, *folders: str) -> None:
-    """By the trap's own Python, which runs here emulated."""
-    command = ["chroot", str(root), "/usr/bin/python3", "-m", "compileall", "-q", "-j", "2"]
-    done = subprocess.run(
-        [*command, "--invalidation-mode", "unchecked-hash", *folders], capture_output=True, text=True, check=False
-    )
-    if done.returncode not in (0, 1):  # 1: a file that is no Python of this version, such as a template
+    """To bytecode, by the same version of Python on this machine or else by the trap's own, emulated."""
+    own = shutil.which(f"python{wheels.PYTHON}", path="/usr/bin:/usr/local/bin:" + os.environ.get("PATH", ""))
+    works = own and subprocess.run([own, "-c", ""], capture_output=True, check=False).returncode == 0
+    start = [str(own), "-m"] if works else ["chroot", str(root), "/usr/bin/python3", "-m"]
+    places = [f"{root}{folder}" for folder in folders] if works else list(folders)
+    options = [
+        "-q",
+        "-j",
+        "2",
+        "--invalidation-mode",
+        "unchecked-hash",
+        *(["-s", str(root), "-p", "/"] if works else []),
+    ]
+    done = subprocess.run([*start, "compileall", *options, *places], capture_output=True, text=True, check=False)
+    compiled = any((root / folder.lstrip("/")).rglob("*.pyc") for folder in folders)
+    if done.returncode not in (0, 1) or not compiled:  # 1: a file that is no Python of this version, as a template is
         raise ConfigError(f"the trap's Python does not run here: {done.stderr.strip()[-300:]}: see docs/image.md")
 
 
