@@ -16,8 +16,8 @@ _HEAD = """\
 
 Made by `python -m trap_deploy.boot.report` from what `make image-test` left in dist/image-test. Each scenario boots a
 copy of {image} in {emulator} ({machine} host, no virtualisation for arm64, cores shared with other
-work) beside a real mosquitto and collector. Host seconds are what a person waits here; guest seconds are what its kernel
-counted, and neither is what a Raspberry Pi takes. Seed of the moments of cuts: {seed}.
+work) beside a real mosquitto and collector. Host seconds are what a person waits here; guest seconds are what its own
+kernel counted, and neither is what a Raspberry Pi takes. Seed of the moments of cuts: {seed}.
 
 """
 
