@@ -15,7 +15,7 @@ SITE_PACKAGES = f"opt/zancudo/lib/python{wheels.PYTHON}/site-packages"
 FACTORY = "opt/zancudo/share/factory.tflite"
 _ROOMS_ON_A_TRAP = {"trap_agent", "trap_contract", "trap_scene"}
 _SCRUBBED = (
-    "etc/machine-id", "etc/ssh/ssh_host_*", "etc/*-", "etc/resolv.conf", "var/lib/dbus/machine-id",
+    "etc/machine-id", "etc/ssh/ssh_host_*", "etc/*-", "var/lib/dbus/machine-id",
     "var/lib/apt/lists/*", "var/cache/apt/*", "var/cache/debconf/*-old", "var/lib/dpkg/*-old", "var/log/*",
     "var/lib/systemd/random-seed", "tmp/*", "root/.[a-z]*",
 )  # fmt: skip
@@ -114,6 +114,6 @@ def _scrub(root: Path) -> None:
         for path in root.glob(pattern):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     (root / "etc/machine-id").write_text("")  # made at every boot
+    (root / "etc/resolv.conf").unlink(missing_ok=True)  # a link into /run, which a glob takes for absent
     (root / "etc/resolv.conf").symlink_to("/run/systemd/resolve/stub-resolv.conf")
-    for name in ("apt/lists/partial", "apt"):
-        (root / "var/cache" / name if name == "apt" else root / "var/lib" / name).mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/apt/lists/partial").mkdir(parents=True, exist_ok=True)
