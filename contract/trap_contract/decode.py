@@ -5,8 +5,10 @@ quantised; only the anchors that pass are dequantised. Box distances are the exp
 bins (Generalized Focal Loss, arXiv 2006.04388), in cells from the anchor's centre.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,9 @@ class DecodeSettings:
     limit: int = 300
 
 
+_FAR = 1e6
+"""Beyond what any quantised tensor stores."""
+
 VALIDATION = DecodeSettings(threshold=0.001, iou=0.7, every_class=True)
 """What Ultralytics' validator uses, so that the mAP of a bundle compares with its."""
 
@@ -44,22 +49,22 @@ def decode(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings:
 
 def _at_stride(outputs: Sequence[Tensor], head: HeadSpec, stride: int, settings: DecodeSettings) -> Detections:
     box_place, cls_place = head.outputs_at(stride) or (0, 0)
-    logits, columns = _by_anchor(outputs[cls_place], head.layout)
-    bins, _ = _by_anchor(outputs[box_place], head.layout)
+    logits, rows, columns = _by_anchor(outputs[cls_place], head.layout)
     cls_spec, box_spec = head.outputs[cls_place], head.outputs[box_place]
-    anchors, classes = _candidates(logits, _stored(_logit(settings.threshold), cls_spec), settings.every_class)
+    anchors, classes = _candidates(logits, _least(_logit(settings.threshold), cls_spec), settings.every_class)
     if not len(anchors):
         return Detections.empty()
+    bins, *_ = _by_anchor(outputs[box_place], head.layout)
     scores = _sigmoid(_real(logits[anchors, classes], cls_spec))
     distances = _expected(_real(bins[anchors], box_spec), head.reg_max)
-    centres = np.stack([anchors % columns, anchors // columns], axis=1).astype(np.float32) + np.float32(0.5)
+    centres = _centres(rows, columns)[anchors]
     corners = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
     return Detections(corners * np.float32(stride), scores, classes)
 
 
 def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
     rows, output_spec = output[0].T, head.outputs[0]
-    anchors, classes = _candidates(rows[:, 4:], _stored(settings.threshold, output_spec), settings.every_class)
+    anchors, classes = _candidates(rows[:, 4:], _least(settings.threshold, output_spec), settings.every_class)
     scores = _real(rows[anchors, classes + 4], output_spec)
     centre_boxes = _real(rows[anchors, :4], output_spec)
     if head.box_unit == "relative":
@@ -68,26 +73,36 @@ def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSett
     return Detections(np.concatenate([centres - halves, centres + halves], axis=1), scores, classes)
 
 
-def _by_anchor(output: Tensor, layout: str) -> tuple[Tensor, int]:
-    """A (1, H, W, C) or (1, C, H, W) map as (H*W, C), and W."""
+def _by_anchor(output: Tensor, layout: str) -> tuple[Tensor, int, int]:
+    """A (1, H, W, C) or (1, C, H, W) map as (H*W, C), H and W."""
     if layout == "NHWC":
-        return output.reshape(-1, output.shape[3]), output.shape[2]
-    return output.reshape(output.shape[1], -1).T, output.shape[3]
+        return output.reshape(-1, output.shape[3]), *output.shape[1:3]
+    return output.reshape(output.shape[1], -1).T, *output.shape[2:4]
+
+
+@lru_cache
+def _centres(rows: int, columns: int) -> FloatArray:
+    """Centres (H*W, 2) of the cells, x and y, in cells."""
+    y, x = np.indices((rows, columns), np.float32).reshape(2, -1)
+    return np.stack([x, y], axis=1) + np.float32(0.5)
 
 
 def _candidates(scores: Tensor, limit: float, every_class: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Anchor and class of each score at or above the limit; one class an anchor unless every_class."""
+    is_enough = scores >= limit
     if every_class:
-        anchors, classes = np.nonzero(scores >= limit)
+        anchors, classes = np.nonzero(is_enough)
         return anchors, classes
-    anchors = np.flatnonzero(scores.max(axis=1) >= limit)
+    anchors = np.flatnonzero(is_enough.any(axis=1))
     return anchors, scores[anchors].argmax(axis=1)
 
 
-def _stored(value: float, spec: OutputSpec) -> float:
-    """A real value in the units that the tensor stores."""
+def _least(value: float, spec: OutputSpec) -> float:
+    """What a stored number must be at least to be this real value or more; whole numbers are compared as such."""
     quantisation = spec.quantisation
-    return value if quantisation is None else value / quantisation.scale + quantisation.zero_point
+    if quantisation is None:
+        return value
+    return math.ceil(min(max(value / quantisation.scale + quantisation.zero_point, -_FAR), _FAR))
 
 
 def _real(stored: Tensor, spec: OutputSpec) -> FloatArray:
@@ -103,12 +118,14 @@ def _expected(bins: FloatArray, reg_max: int) -> FloatArray:
         return bins
     logits = bins.reshape(len(bins), 4, reg_max)
     weights: FloatArray = np.exp(logits - logits.max(axis=2, keepdims=True))
-    return np.asarray(weights @ np.arange(reg_max) / weights.sum(axis=2), np.float32)
+    expected: FloatArray = weights @ np.arange(reg_max, dtype=np.float32) / weights.sum(axis=2)
+    return expected
 
 
 def _logit(probability: float) -> float:
-    with np.errstate(divide="ignore"):
-        return float(np.log(np.float64(probability)) - np.log1p(-np.float64(probability)))
+    if not 0 < probability < 1:
+        return math.inf if probability > 0 else -math.inf
+    return math.log(probability) - math.log1p(-probability)
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:

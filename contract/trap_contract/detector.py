@@ -5,83 +5,99 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-import cv2
-import numpy as np
-
 from trap_contract.bundle import bundle_digest, read_manifest
+from trap_contract.crew import Crew
 from trap_contract.decode import DecodeSettings, Tensor, decode
 from trap_contract.detections import Detections
 from trap_contract.errors import BundleError
 from trap_contract.letterbox import Pixels, letterbox
 from trap_contract.manifest import InputSpec, Manifest
+from trap_contract.packing import Packer
 from trap_contract.runtimes import Runtime, TensorInfo, open_runtime
 from trap_contract.stock import stock_manifest
 from trap_contract.tiling import DEFAULT_OVERLAP, cut_tile, merge_seams, tile_grid
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """A runtime and what packs its inputs; a detector has several where tiles are looked at side by side."""
+
+    runtime: Runtime
+    packer: Packer
+
+
+@dataclass(frozen=True, slots=True)
 class Detector:
-    """A runtime, the manifest that explains it, and how to decode."""
+    """A model, the manifest that explains it, and how to decode."""
 
     manifest: Manifest
-    runtime: Runtime
     settings: DecodeSettings
     sha256: str
-    _table: Tensor
+    _crew: Crew[Worker]
     _order: tuple[int, ...]
 
     @classmethod
-    def load(cls, path: Path, threads: int = 1, threshold: float | None = None) -> Self:
+    def load(cls, path: Path, threads: int = 1, threshold: float | None = None, *, tiled: bool = False) -> Self:
         """Open a bundle of ours or a stock Ultralytics export.
 
-        Raises BundleError when it is missing, damaged, of another schema, or not what its manifest says.
+        `tiled`: the threads look at one tile each, and do not share one. Raises BundleError when it is missing,
+        damaged, of another schema, or not what its manifest says.
         """
         own = read_manifest(path)
-        runtime = open_runtime(path, threads)
-        manifest = own or stock_manifest(path, runtime)
-        order = _agreed_order(path, manifest, runtime)
+        runtimes = [open_runtime(path, 1 if tiled else threads) for _ in range(threads if tiled else 1)]
+        manifest = own or stock_manifest(path, runtimes[0])
+        order = _agreed_order(path, manifest, runtimes[0])
         settings = DecodeSettings(manifest.threshold if threshold is None else threshold, manifest.iou)
-        return cls(manifest, runtime, settings, bundle_digest(path), pixel_table(manifest.input), order)
+        return cls(manifest, settings, bundle_digest(path), new_crew(manifest.input, runtimes), order)
 
     def with_settings(self, settings: DecodeSettings) -> "Detector":
         """The same model, decoded in another way."""
         return replace(self, settings=settings)
 
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the model: the first where there are several."""
+        return self._crew.workers[0].runtime
+
+    @property
+    def backend(self) -> str:
+        """Name of the runtime, how many threads it has, and how many work side by side if several do."""
+        count = len(self._crew.workers)
+        return self.runtime.description if count == 1 else f"{self.runtime.description}, {count} tiles at a time"
+
     def detect(self, picture: Pixels) -> Detections:
         """Boxes of one BGR picture (H, W, 3), best first, in its px."""
-        spec = self.manifest.input
-        canvas, placement = letterbox(picture, spec.width, spec.height, spec.letterbox_fill)
-        found = decode(self.infer(pack(canvas, spec, self._table)), self.manifest.head, spec, self.settings)
-        return Detections(placement.undo(found.boxes), found.scores, found.classes)
+        return self._seen_by(self._crew.workers[0], picture)
+
+    def detect_many(self, pictures: Sequence[Pixels]) -> list[Detections]:
+        """Boxes of each picture, in its px; side by side if the detector was loaded for tiles."""
+        return self._crew.map(self._seen_by, pictures)
 
     def detect_tiled(self, picture: Pixels, size: int, overlap: int = DEFAULT_OVERLAP) -> Detections:
         """Boxes of a board larger than the model's input, seen in square tiles of `size` px, each insect once."""
         height, width = picture.shape[:2]
-        parts = [(tile, self.detect(cut_tile(picture, tile))) for tile in tile_grid(width, height, size, overlap)]
-        return merge_seams(parts, width, height)
+        grid = tile_grid(width, height, size, overlap)
+        found = self.detect_many([cut_tile(picture, tile) for tile in grid])
+        return merge_seams(list(zip(grid, found, strict=True)), width, height)
 
     def infer(self, tensor: Tensor) -> Sequence[Tensor]:
         """Raw outputs in the manifest's order."""
-        outputs = self.runtime.run(tensor)
+        return self._in_order(self.runtime.run(tensor))
+
+    def _seen_by(self, worker: Worker, picture: Pixels) -> Detections:
+        spec = self.manifest.input
+        canvas, placement = letterbox(picture, spec.width, spec.height, spec.letterbox_fill)
+        outputs = self._in_order(worker.runtime.run(worker.packer.pack(canvas)))
+        found = decode(outputs, self.manifest.head, spec, self.settings)
+        return Detections(placement.undo(found.boxes), found.scores, found.classes)
+
+    def _in_order(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         return [outputs[place] for place in self._order]
 
 
-def pixel_table(spec: InputSpec) -> Tensor:
-    """What each of the 256 pixel values becomes in the input tensor."""
-    real = np.arange(256, dtype=np.float32) / np.float32(255)
-    if spec.quantisation is None:
-        return real
-    kind = np.int8 if spec.dtype == "int8" else np.uint8
-    limits = np.iinfo(kind)
-    steps = np.rint(real / np.float32(spec.quantisation.scale)) + spec.quantisation.zero_point
-    return np.asarray(np.clip(steps, limits.min, limits.max), kind)
-
-
-def pack(canvas: Pixels, spec: InputSpec, table: Tensor) -> Tensor:
-    """A letterboxed BGR picture as the model's input tensor."""
-    values = cv2.LUT(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB), table)
-    tensor = values if spec.layout == "NHWC" else values.transpose(2, 0, 1)
-    return np.ascontiguousarray(tensor[None], dtype=spec.dtype)
+def new_crew(spec: InputSpec, runtimes: Sequence[Runtime]) -> Crew[Worker]:
+    """Runtimes of one model, each with what packs its inputs."""
+    return Crew([Worker(runtime, Packer(spec)) for runtime in runtimes])
 
 
 def _agreed_order(path: Path, manifest: Manifest, runtime: Runtime) -> tuple[int, ...]:

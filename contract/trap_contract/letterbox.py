@@ -28,7 +28,7 @@ class Placement:
         """Boxes (N, 4) in input px to boxes in picture px, clipped to the picture."""
         offset = np.array([self.left, self.top, self.left, self.top], np.float32)
         limit = np.array([self.width, self.height, self.width, self.height], np.float32)
-        moved: FloatArray = np.clip((boxes - offset) / np.float32(self.scale), 0, limit)
+        moved: FloatArray = np.minimum(np.maximum((boxes - offset) / np.float32(self.scale), 0), limit)
         return moved
 
 

@@ -1,15 +1,21 @@
 """Non-maximum suppression in numpy: the only implementation in the house."""
 
+from collections.abc import Callable, Iterator
+from itertools import islice
+
 import numpy as np
 from numpy.typing import NDArray
 
 from trap_contract.detections import Detections, FloatArray
 
+_BLOCK = 64
+"""Rows compared with all others at once: few enough that a matrix of thousands of boxes stays small."""
+
 
 def iou_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of boxes (N, 4) and (M, 4): shape (N, M)."""
-    overlap = _intersections(a, b)
-    union = _areas(a)[:, None] + _areas(b)[None, :] - overlap
+    overlap = intersections(a, b)
+    union = box_areas(a)[:, None] + box_areas(b) - overlap
     result: FloatArray = overlap / np.maximum(union, np.float32(1e-9))
     return result
 
@@ -20,36 +26,47 @@ def suppress(found: Detections, iou: float, *, class_aware: bool, limit: int = 3
     With class_aware, boxes of different classes never suppress each other; on a trap they do, because an insect
     has one class.
     """
+    if len(found) < 2:
+        return found
     order = np.argsort(-found.scores, kind="stable")
     boxes = found.boxes
-    if class_aware and len(found):
+    if class_aware:
         span = boxes.max() - boxes.min() + 1
         boxes = boxes + found.classes[:, None].astype(np.float32) * span
-    return found.take(order[_greedy(boxes[order], iou, limit)])
+    boxes = boxes[order]
+    kept = [index for index, _ in greedy_groups(len(boxes), lambda rows: iou_matrix(boxes[rows], boxes) > iou, limit)]
+    return found.take(order[kept])
 
 
-def _greedy(boxes: FloatArray, iou: float, limit: int) -> NDArray[np.int64]:
-    kept: list[int] = []
-    alive = np.ones(len(boxes), bool)
-    for index in range(len(boxes)):
-        if not alive[index]:
-            continue
-        kept.append(index)
-        if len(kept) == limit:
-            break
-        rest = np.flatnonzero(alive[index + 1 :]) + index + 1
-        alive[rest[iou_matrix(boxes[index : index + 1], boxes[rest])[0] > iou]] = False
-    return np.array(kept, np.int64)
+def greedy_groups(
+    count: int, same: Callable[[slice], NDArray[np.bool_]], limit: int
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Of so many things in order, each that none before it stands for, and which later ones (count,) it stands for.
+
+    `same(rows)`, shape (rows, count), tells which things those rows would stand for. At most `limit` are given.
+    """
+    alive = np.ones(count, bool)
+    start = stop = 0
+    for index in islice((index for index in range(count) if alive[index]), limit):
+        if index >= stop:
+            start, stop = index, min(index + _BLOCK, count)
+            matrix = same(slice(start, stop))
+        group = matrix[index - start] & alive
+        group[: index + 1] = False
+        alive[group] = False
+        yield index, group
 
 
-def _areas(boxes: FloatArray) -> FloatArray:
-    areas: FloatArray = (boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0)
+def box_areas(boxes: FloatArray) -> FloatArray:
+    """Areas (N,) of boxes (N, 4)."""
+    wide, high = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).T
+    areas: FloatArray = wide * high
     return areas
 
 
-def _intersections(a: FloatArray, b: FloatArray) -> FloatArray:
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = (high - low).clip(0)
-    overlap: FloatArray = sides[..., 0] * sides[..., 1]
+def intersections(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Areas that boxes (N, 4) and (M, 4) share: (N, M)."""
+    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    wide, high = np.moveaxis(np.maximum(sides, 0), 2, 0)
+    overlap: FloatArray = wide * high
     return overlap

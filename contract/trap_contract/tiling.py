@@ -1,6 +1,5 @@
 """Tiles over a board larger than the model's input, and one count for an insect that several tiles saw."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from trap_contract.detections import Detections, FloatArray
 from trap_contract.errors import ConfigError
+from trap_contract.suppression import box_areas, greedy_groups, intersections
 
 DEFAULT_OVERLAP = 100
 """Pixels shared by neighbours: more than most insects span, so that one tile sees each of them whole."""
@@ -78,32 +78,23 @@ def _is_cut(tile: Tile, boxes: FloatArray, width: int, height: int) -> NDArray[n
 def _merged(found: Detections, tiles: NDArray[np.int64], cut: NDArray[np.bool_], limit: int) -> Detections:
     order = np.lexsort((-found.scores, cut))  # whole boxes first, best score first
     found, tiles, cut = found.take(order), tiles[order], cut[order]
-    boxes, alive, kept = found.boxes.copy(), np.ones(len(found), bool), []
-    for index in range(len(found)):
-        if not alive[index]:
-            continue
+    boxes, kept = found.boxes.copy(), []
+    for index, rest in greedy_groups(len(found), lambda rows: _same(rows, found.boxes, tiles, cut), limit):
         kept.append(index)
-        rest = np.array(list(_same(index, boxes, tiles, cut, alive)), np.int64)
-        alive[rest] = False
-        if cut[index] and len(rest):
-            group = boxes[np.append(rest, index)]
+        if cut[index] and rest.any():
+            group = np.append(found.boxes[rest], found.boxes[index : index + 1], axis=0)
             boxes[index] = [*group[:, :2].min(axis=0), *group[:, 2:].max(axis=0)]
-        if len(kept) == limit:
-            break
     merged = Detections(boxes, found.scores, found.classes).take(np.array(kept, np.int64))
     return merged.take(np.argsort(-merged.scores, kind="stable"))
 
 
-def _same(
-    index: int, boxes: FloatArray, tiles: NDArray[np.int64], cut: NDArray[np.bool_], alive: NDArray[np.bool_]
-) -> Iterator[int]:
-    """Later boxes, of other tiles, that show the same insect as box `index`."""
-    later = np.flatnonzero(alive[index + 1 :] & (tiles[index + 1 :] != tiles[index])) + index + 1
-    low = np.maximum(boxes[later, :2], boxes[index, :2])
-    high = np.minimum(boxes[later, 2:], boxes[index, 2:])
-    overlap = (high - low).clip(0).prod(axis=1)
-    areas, own = (boxes[later, 2:] - boxes[later, :2]).prod(axis=1), (boxes[index, 2:] - boxes[index, :2]).prod()
+def _same(rows: slice, boxes: FloatArray, tiles: NDArray[np.int64], cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether boxes of these rows and all boxes, of other tiles, show the same insect: (R, N)."""
+    overlap = intersections(boxes[rows], boxes)
+    areas = box_areas(boxes)
+    own = areas[rows, None]
     iou = overlap / np.maximum(areas + own - overlap, 1e-6)
     cover = overlap / np.maximum(np.minimum(areas, own), 1e-6)
-    is_piece = (cut[later] | cut[index]) & (cover > _SAME_INSECT_COVER)
-    yield from later[(iou > _SAME_INSECT_IOU) | is_piece]
+    is_piece = (cut | cut[rows, None]) & (cover > _SAME_INSECT_COVER)
+    same: NDArray[np.bool_] = (tiles != tiles[rows, None]) & ((iou > _SAME_INSECT_IOU) | is_piece)
+    return same

@@ -99,7 +99,7 @@ class Eye:
             id=detector.manifest.id,
             sha256=detector.sha256,
             threshold=detector.settings.threshold,
-            backend=detector.runtime.description,
+            backend=detector.backend,
         )
         plan = WindowPlan(
             settings.window,

@@ -150,7 +150,7 @@ def count(
 
     settings = load_settings(CountSettings, _flags(context))
     paths = find_pictures(pictures)
-    detector = Detector.load(settings.model, settings.threads, settings.threshold)
+    detector = Detector.load(settings.model, settings.threads, settings.threshold, tiled=settings.tile is not None)
     counted = count_pictures(detector, paths, settings.tile)
     show = print_lines if as_json else print_table
     if show(counted, detector.manifest.classes, len(paths)):

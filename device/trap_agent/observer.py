@@ -6,9 +6,9 @@ from threading import Event
 
 from trap_contract.detections import Detections
 
-from trap_agent.counting import PictureDetector, analyse
+from trap_agent.counting import analyse
 from trap_agent.feeds import Feed
-from trap_agent.regions import Regions
+from trap_agent.regions import Regions, TileDetector
 from trap_agent.sinks import Sink
 from trap_agent.slot import Taken
 from trap_agent.sources import Frame
@@ -26,7 +26,7 @@ class Observer:
 
     def __init__(
         self,
-        detector: PictureDetector,
+        detector: TileDetector,
         tile: int | None,
         series: WindowSeries,
         sink: Sink,
@@ -38,7 +38,7 @@ class Observer:
         self._sink = sink
         self._on_analysed = on_analysed
 
-    def use(self, detector: PictureDetector) -> None:
+    def use(self, detector: TileDetector) -> None:
         """Look with this one from the next frame on."""
         self._detector = Regions(detector)
 

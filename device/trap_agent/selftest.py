@@ -105,7 +105,7 @@ def check_model(settings: AgentSettings) -> str:
     signed = "unsigned"
     if signature_file(path).exists():
         signed = f"signed by key {verify_integrity(path).key[:16]}{', trusted' if settings.trust else ''}"
-    what = f"{detector.manifest.id} {detector.manifest.precision}, {detector.runtime.description}"
+    what = f"{detector.manifest.id} {detector.manifest.precision}, {detector.backend}"
     return f"{what}, {latency_ms:.0f} ms a picture, sha256 {detector.sha256[:16]}, {signed}"
 
 

@@ -98,7 +98,7 @@ def load_bundle(settings: AgentSettings) -> Detector:
     path = bundle_path(settings)
     if settings.trust is not None:
         verify_bundle(path, {load_public_key(settings.trust)})
-    return Detector.load(path, settings.threads, settings.threshold)
+    return Detector.load(path, settings.threads, settings.threshold, tiled=settings.tile is not None)
 
 
 class TrialSink:

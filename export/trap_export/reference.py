@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from trap_contract.decode import DecodeSettings
-from trap_contract.detector import Detector, pixel_table
+from trap_contract.detector import Detector, new_crew
 from trap_contract.manifest import Manifest
 from trap_contract.runtimes import Tensor, TensorInfo
 
@@ -32,4 +32,5 @@ def reference_detector(network: Network, manifest: Manifest) -> Detector:
     """The network behind the trap's own letterbox and decoder; `manifest` describes its float tensors, NCHW."""
     settings = DecodeSettings(manifest.threshold, manifest.iou)
     order = tuple(range(len(manifest.head.outputs)))
-    return Detector(manifest, TorchRuntime(network, manifest), settings, "0" * 64, pixel_table(manifest.input), order)
+    crew = new_crew(manifest.input, [TorchRuntime(network, manifest)])
+    return Detector(manifest, settings, "0" * 64, crew, order)

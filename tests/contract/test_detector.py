@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from trap_contract.bundle import embed_manifest
-from trap_contract.detector import Detector, pack, pixel_table
+from trap_contract.detector import Detector
 from trap_contract.errors import BundleError
 from trap_contract.manifest import HeadSpec, InputSpec, OutputSpec, Quantisation
+from trap_contract.packing import Packer, pixel_table
 
 from contract.graphs import CLASSES, SIDE, STOCK, make_manifest, write_onnx, write_openvino
 
@@ -70,8 +71,9 @@ def test_onnx_and_openvino_agree(tmp_path: Path) -> None:
     assert found[0].classes.tolist() == found[1].classes.tolist()
 
 
-def test_a_board_is_seen_tile_by_tile(tmp_path: Path) -> None:
-    detector = Detector.load(own_bundle(tmp_path / "m.onnx"))
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_board_is_seen_tile_by_tile_by_however_many(tmp_path: Path, threads: int) -> None:
+    detector = Detector.load(own_bundle(tmp_path / "m.onnx"), threads, tiled=True)
     board = np.concatenate([painted(32, nw="red"), painted(32, se="blue")], axis=1)
     found = detector.detect_tiled(board, SIDE, overlap=0)
     assert sorted(found.boxes.tolist()) == [[1, 3, 15, 13], [49, 19, 63, 29]]
@@ -120,8 +122,7 @@ def test_the_tensor_is_rgb_in_the_layout_and_type_asked_for(layout: str, place: 
     spec = input_spec(layout=layout, dtype=dtype, quantisation=scale.get(dtype))
     canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
     canvas[1, 2] = (10, 20, 30)
-    table = pixel_table(spec)
-    tensor = pack(canvas, spec, table)
+    table, tensor = pixel_table(spec), Packer(spec).pack(canvas)
     assert (tensor.shape, tensor.dtype) == (spec.shape, np.dtype(dtype))
     assert tensor.flags.c_contiguous
     assert tensor[place].tolist() == table[[30, 20, 10]].astype(dtype).tolist()

@@ -9,8 +9,9 @@ import torch
 from trap_contract.bundle import embed_manifest
 from trap_contract.decode import DecodeSettings, decode
 from trap_contract.detections import Detections
-from trap_contract.detector import Detector, pack
+from trap_contract.detector import Detector
 from trap_contract.manifest import HeadSpec, Manifest
+from trap_contract.packing import Packer
 from trap_export import jetson, onnx, tflite
 from trap_export.calibration import Calibration
 from trap_export.network import load_network
@@ -94,7 +95,7 @@ def test_raw_maps_decode_to_what_ultralytics_decodes(
     made, detector = manifest(weights, width, height)
     assert made.head.reg_max == (1 if kind == "26" else 16)
     canvas = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    tensor = pack(canvas, made.input, np.arange(256, dtype=np.float32) / np.float32(255))
+    tensor = Packer(made.input).pack(canvas)
     outputs = detector.infer(tensor)
     shapes = {tuple(output.shape[2:]) for output in outputs}
     assert shapes == {(height // stride, width // stride) for stride in made.head.strides}

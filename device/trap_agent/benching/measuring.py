@@ -120,7 +120,7 @@ def _remember(share: "Synchronized[float]") -> None:
 
 
 def _run(job: Job) -> _Outcome:
-    detectors = [Detector.load(model, job.threads, job.threshold) for model in job.models]
+    detectors = [Detector.load(model, job.threads, job.threshold, tiled=job.tile is not None) for model in job.models]
     runs = {
         (place, scope): run
         for place, detector in enumerate(detectors)
@@ -129,7 +129,7 @@ def _run(job: Job) -> _Outcome:
     samples = interleave(runs, job.plan, time.perf_counter, partial(setattr, _share, "value"))
     return _Outcome(
         precisions=tuple(detector.manifest.precision for detector in detectors),
-        backends=tuple(detector.runtime.description for detector in detectors),
+        backends=tuple(detector.backend for detector in detectors),
         samples=samples,
         memory_mb=_peak_memory_mb(),
     )

@@ -6,9 +6,10 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from trap_contract.detector import Detector, pack, pixel_table
+from trap_contract.detector import Detector
 from trap_contract.letterbox import letterbox
 from trap_contract.messages import ModelRef
+from trap_contract.packing import Packer
 from trap_contract.tiling import DEFAULT_OVERLAP, cut_tile, tile_grid
 
 from trap_agent.clock import SystemClock
@@ -76,4 +77,4 @@ def _first_tile(frame: Pixels, tile: int | None) -> Pixels:
 def _tensor(detector: Detector, pixels: Pixels) -> NDArray[np.generic]:
     spec = detector.manifest.input
     canvas, _ = letterbox(pixels, spec.width, spec.height, spec.letterbox_fill)
-    return pack(canvas, spec, pixel_table(spec))
+    return Packer(spec).pack(canvas)
