@@ -7,15 +7,15 @@ import hashlib
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trap_contract.bundle import bundle_format
 from trap_contract.errors import BundleError, ConfigError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _DOMAIN = b"zancudo.bundle.v1\n"
 
@@ -56,7 +56,7 @@ def content_digest(bundle: Path) -> str:
     return digest.hexdigest()
 
 
-def sign(digest: str, key: Ed25519PrivateKey, signed_at_s: int = 0) -> Signature:
+def sign(digest: str, key: "Ed25519PrivateKey", signed_at_s: int = 0) -> Signature:
     """The signature of a content digest and of the time of signing."""
     public, signature = key.public_key().public_bytes_raw().hex(), key.sign(_message(digest, signed_at_s)).hex()
     return Signature(digest=digest, key=public, signature=signature, signed_at_s=signed_at_s)
@@ -81,6 +81,9 @@ def verify_integrity(bundle: Path) -> Signature:
 
     Raises BundleError as verify_bundle does, but for a key that is not trusted.
     """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     place, found = signature_file(bundle), read_signature(bundle)
     if content_digest(bundle) != found.digest:
         raise BundleError(f"{bundle}: is not what was signed (altered or damaged): copy it again with {place.name}")
@@ -112,6 +115,9 @@ def load_public_key(file: Path) -> str:
 
     Raises ConfigError when the file is missing or is no such key.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         key = load_pem_public_key(file.read_bytes())
     except OSError as error:

@@ -27,6 +27,10 @@ class Place:
     walking: bool
 
 
+_MOST_VISITS = 1000
+"""Kept at most: a living board runs for months."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One stay, in seconds of the video; `keys` (K,4) are time, x, y and turn between which it moves evenly."""
@@ -58,15 +62,26 @@ class Timetable:
         self._walkers = walkers
         self._size = np.array([width, height], float)
         self._gap_s = 60.0 / arrivals_per_minute if arrivals_per_minute > 0 else 0.0
-        self._clock_s = -_WARM_UP_S if arrivals_per_minute > 0 else np.inf
+        self._dice = rng.bit_generator.state
+        self._begin()
+
+    def _begin(self) -> None:
+        self._rng.bit_generator.state = self._dice
+        self._clock_s = -_WARM_UP_S if self._gap_s else np.inf
         self._visits: list[Visit] = []
         self._staying: list[Visit] = []  # those who may still be there when the next one comes
         self._next = 0
+        self._forgot_until_s = -np.inf
 
     def present(self, time_s: float) -> list[Visit]:
-        """The visits under way at a time, in order of arrival."""
+        """The visits under way at a time, in order of arrival; old ones are forgotten, and made again if asked for."""
+        if time_s < self._forgot_until_s:
+            self._begin()
         while self._clock_s <= time_s:
             self._admit()
+        if len(self._visits) > _MOST_VISITS:
+            self._visits = [visit for visit in self._visits if visit.end_s > time_s]
+            self._forgot_until_s = time_s
         return [visit for visit in self._visits if visit.start_s <= time_s < visit.end_s]
 
     def _admit(self) -> None:

@@ -61,6 +61,7 @@ def test_a_lower_rate_thins_a_video_without_changing_its_time(tmp_path):
         ("watch:{tmp}/missing", r"watch:.*/missing can't be read: No such file or directory: make or mount it"),
         ("camera:front", "a whole number belongs behind the colon"),
         ("rendered:x", "a whole number belongs behind the colon"),
+        ("rendered:7:x", "a whole number belongs behind the colon"),
     ],
 )
 def test_a_source_that_gives_nothing_is_refused_by_name(tmp_path, spec, message):
@@ -75,6 +76,14 @@ def test_the_rendered_board_is_the_same_for_the_same_seed():
     other = next(RenderedSource(8, 10, SetClock()).frames()).pixels
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_a_rendered_replay_shows_the_live_board_in_its_own_time_and_ends():
+    replay = open_source("rendered:7:2", 5, SetClock(), Path())
+    frames = list(replay.frames())
+    assert (replay.pace, len(frames)) == ("replay", 10)
+    assert [round(frame.at.mono_s - 100, 6) for frame in frames[:3]] == [0, 0.2, 0.4]
+    assert np.array_equal(frames[0].pixels, next(RenderedSource(7, 5, SetClock()).frames()).pixels)
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,14 @@ def test_a_share_of_walkers_leaves_the_others_sitting() -> None:
 def test_a_video_says_who_is_on_the_board() -> None:
     video = Video(5, arrivals_per_minute=10.0)
     assert len(video.visits(3.0)) == len(video.frame(30).truth) > 0
+
+
+def test_a_board_that_lived_long_keeps_few_visits_and_remembers_any_of_them() -> None:
+    table, fresh = _timetable(60.0), _timetable(60.0)
+    early = [visit.ordinal for visit in table.present(100.0)]
+    late = [visit.ordinal for visit in table.present(3_000.0)]
+    assert len(table._visits) < 1100
+    assert early
+    assert late
+    assert [visit.ordinal for visit in table.present(100.0)] == early
+    assert [visit.ordinal for visit in fresh.present(3_000.0)] == late

@@ -4,6 +4,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from trap_contract.detections import Detections
 from trap_contract.errors import ConfigError
@@ -11,9 +12,11 @@ from trap_contract.logs import log
 from trap_contract.settings import ANY_HOST
 
 from trap_agent.observer import OnAnalysed
-from trap_agent.preview.server import PreviewServer
 from trap_agent.preview.stage import About, Stage
 from trap_agent.sources import Frame
+
+if TYPE_CHECKING:
+    from trap_agent.preview.server import PreviewServer
 
 Address = tuple[str, int]
 
@@ -42,7 +45,9 @@ def previewed(address: Address | None, about: About, on_analysed: OnAnalysed | N
         yield tell
 
 
-def _listening(address: Address, stage: Stage, token: str) -> PreviewServer:
+def _listening(address: Address, stage: Stage, token: str) -> "PreviewServer":
+    from trap_agent.preview.server import PreviewServer
+
     try:
         return PreviewServer(address, stage, token)
     except OSError as error:

@@ -11,7 +11,10 @@ from trap_contract.errors import SourceError
 
 from trap_agent.clock import Clock, Moment
 
-SOURCES = "folder:DIR, watch:DIR, video:FILE, camera:N, picamera:N, csi:N, rtsp://..., gstreamer:..., rendered[:SEED]"
+SOURCES = (
+    "folder:DIR, watch:DIR, video:FILE, camera:N, picamera:N, csi:N, rtsp://..., gstreamer:..., "
+    "rendered[:SEED[:SECONDS]]"
+)
 CAMERAS = ("camera", "picamera", "csi", "gstreamer", "rtsp", "rtsps")
 
 Pace = Literal["replay", "live", "patient"]
@@ -53,9 +56,7 @@ def open_source(spec: str, fps: float | None, clock: Clock, state_dir: Path) -> 
     """
     kind, _, rest = spec.partition(":")
     if kind == "rendered":
-        from trap_agent.sources.rendered import RenderedSource
-
-        return RenderedSource(whole_number(spec, rest or "0"), fps, clock)
+        return _open_rendered(spec, rest, fps, clock)
     if kind == "watch":
         from trap_agent.sources.watched import WatchedFolder
 
@@ -65,6 +66,18 @@ def open_source(spec: str, fps: float | None, clock: Clock, state_dir: Path) -> 
 
         return CapturedSource(spec, fps)
     return _open_path(Path(rest if kind in ("folder", "video") else spec), fps, clock)
+
+
+def _open_rendered(spec: str, rest: str, fps: float | None, clock: Clock) -> Source:
+    from trap_agent.sources.rendered import RenderedReplay, RenderedSource
+
+    seed, _, seconds = rest.partition(":")
+    number = whole_number(spec, seed or "0")
+    return (
+        RenderedReplay(number, whole_number(spec, seconds), fps, clock)
+        if seconds
+        else RenderedSource(number, fps, clock)
+    )
 
 
 def _open_path(path: Path, fps: float | None, clock: Clock) -> Source:
