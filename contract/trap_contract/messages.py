@@ -239,6 +239,7 @@ class Health(_Model):
     outbox_held: Annotated[int, Field(ge=0)] | None = None
     outbox_dropped: Annotated[int, Field(ge=0)] | None = None
     battery_volts: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    battery_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
     air_celsius: Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)] | None = None
     humidity_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
 

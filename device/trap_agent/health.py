@@ -15,6 +15,7 @@ from trap_agent.benching.conditions import Conditions, read_conditions
 from trap_agent.clock import Clock
 from trap_agent.lens import Lens
 from trap_agent.outbox import Outbox
+from trap_agent.sensors import read_air, read_battery
 
 _NOT_LOOKING: frozenset[GapReason] = frozenset({"start", "stop", "schedule"})
 _FLAGS: tuple[Throttle, ...] = get_args(Throttle)
@@ -71,6 +72,7 @@ class Vitals:
         conditions = self._conditions()
         now = self.clock.now()
         seen, verdict = self.lens.state(now.mono_s)
+        air, battery = read_air(self.root), read_battery(self.root)
         return Health(
             trap=self.trap.trap,
             boot=self.outbox.boot,
@@ -87,6 +89,10 @@ class Vitals:
             lens=verdict,
             outbox_held=self.outbox.held,
             outbox_dropped=self.outbox.dropped,
+            battery_volts=battery.volts,
+            battery_percent=battery.percent,
+            air_celsius=air.celsius,
+            humidity_percent=air.humidity_percent,
         )
 
     def as_text(self) -> str:
