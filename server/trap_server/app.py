@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trap_contract.errors import ConfigError
 
 from trap_server import operation
-from trap_server.api import deployments, evidence, fleet, history, nights, quality, review, traps
+from trap_server.api import commands, deployments, evidence, fleet, history, nights, quality, review, traps
 from trap_server.dashboard import pages
 from trap_server.live import Newsroom
 from trap_server.version import software_version
@@ -54,6 +54,7 @@ def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = 
     app.include_router(nights.router, tags=["counts"])
     app.include_router(quality.router, tags=["operation"])
     app.include_router(review.router, tags=["review"])
+    app.include_router(commands.router, tags=["commands"])
     app.include_router(deployments.router, tags=["deployments"])
     app.include_router(operation.router, tags=["operation"])
     app.include_router(pages.router)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from trap_contract.command import run_command
 from trap_contract.logs import configure_logs
+from trap_contract.topics import TrapAddress
 
 from trap_server.audit import Account, take_account
 from trap_server.database import open_database, open_for_reading
@@ -21,6 +22,7 @@ from trap_server.exporting.metadata import ExportMetadata
 from trap_server.exporting.reading import Period, Selection
 from trap_server.exporting.rows import Places
 from trap_server.ingest import run_ingest
+from trap_server.orders import OrderName
 from trap_server.settings import Settings, read_settings
 from trap_server.version import software_version
 
@@ -187,6 +189,30 @@ def alerts(
             found = keeping.alerts(connection, 100)
     told = [asdict(one) for one in found]
     print(json.dumps(told) if as_json else "\n".join(f"{one['id']} {one['state']}: {one['text']}" for one in told))
+
+
+@app.command("command")
+def send_command(
+    trap: Annotated[str, typer.Argument(help="the trap's name")],
+    name: Annotated[OrderName, typer.Argument(help="what it shall do")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="for configure: NAME=VALUE, or NAME= to take back")
+    ] = None,
+    *,
+    database: Database = None,
+    tenant: Annotated[str, typer.Option(help="whose trap it is")] = "default",
+    ttl: Annotated[int, typer.Option(min=10, max=604_800, help="seconds after which it must not be done")] = 600,
+    wait: Annotated[float, typer.Option(min=0, help="seconds to wait for the answer")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Send a command to a trap through a running ingest, and wait for its answer; status 1: it was not done."""
+    from trap_server.ordering import read_arguments, send_and_wait
+
+    url, address = read_settings(database=database).database, TrapAddress(tenant, trap)
+    told = send_and_wait(url, address, name, read_arguments(settings or []), ttl_s=ttl, wait_s=wait)
+    print(json.dumps(asdict(told)) if as_json else f"{told.state}: {told.text or told.id}")
+    if told.state != "done":
+        raise typer.Exit(1)
 
 
 def _exported(done: Exported) -> str:

@@ -24,6 +24,7 @@ BATCH_MESSAGES = 500
 BATCH_S = 0.1
 IDLE_S = 0.1
 HEARTBEAT_S = 5.0
+ORDERS_S = 1.0
 RANGES_A_MESSAGE = 500  # some 45 KB: brokers and small boards bound the size of a packet
 
 
@@ -38,6 +39,7 @@ class Ingest:
         self._stopping = threading.Event()
         self._beaten_s = 0.0
         self._beaten_connected = False
+        self._ordered_s = 0.0
         self._acknowledged = 0
         self._batches = 0
         self._batch_s = 0.0
@@ -59,6 +61,7 @@ class Ingest:
                 if self._must_beat():
                     self._beat()
                     self._ask()
+                self._send_orders()
         finally:
             self._subscriber.stop()
             self._beat()
@@ -111,6 +114,21 @@ class Ingest:
         for request in requests:
             self._subscriber.tell(request.address, Resend(trap=request.address.trap, ranges=request.ranges))
             log.info("asked_for_missing", trap=request.address.trap, ranges=len(request.ranges))
+
+    def _send_orders(self) -> None:
+        """Send the commands that wait, each with the time it is still good for, which the broker then keeps."""
+        if time.monotonic() - self._ordered_s < ORDERS_S or not self._subscriber.connected:
+            return
+        self._ordered_s, now_ms = time.monotonic(), _now_ms()
+        try:
+            unsent = self._store.unsent_orders(now_ms)
+            for one in unsent:
+                self._subscriber.tell(one.address, one.command(), max(1, (one.expires_ms - now_ms) // 1000))
+                log.info("command_sent", trap=one.trap, command=one.name, id=one.id)
+            if unsent:
+                self._store.orders_sent(unsent, now_ms)
+        except StoreError as error:
+            self._say_trouble(error)
 
     def _must_beat(self) -> bool:
         late = time.monotonic() - self._beaten_s >= HEARTBEAT_S

@@ -157,6 +157,25 @@ command_answers = sa.Table(
     sa.Column("received_at_ms", sa.BigInteger, nullable=False),
 )
 
+commands = sa.Table(
+    "commands",
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(32), nullable=False),
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("sent_ms", sa.BigInteger),
+    sa.Index(
+        "commands_unsent",
+        "expires_ms",
+        sqlite_where=sa.text("sent_ms IS NULL"),
+        postgresql_where=sa.text("sent_ms IS NULL"),
+    ),
+)
+
 evidence = sa.Table(
     "evidence",
     metadata,

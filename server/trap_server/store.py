@@ -14,7 +14,7 @@ from trap_contract.errors import StoreError
 from trap_contract.messages import AckRange, Health, ranges_of
 from trap_contract.topics import TrapAddress
 
-from trap_server import evidence, schema
+from trap_server import evidence, orders, schema
 from trap_server.boots import Request, carry_on, read_ledgers, take_requests
 from trap_server.bulk import chunks, insert, insert_new, upsert
 from trap_server.clocks import Clocks
@@ -113,6 +113,16 @@ class Store:
         """Which windows to ask of which traps now. Raises StoreError when the database refuses."""
         with self._transaction() as connection:
             return take_requests(connection, now_ms)
+
+    def unsent_orders(self, now_ms: int) -> list[orders.Order]:
+        """Commands to send now. Raises StoreError when the database refuses."""
+        with self._transaction() as connection:
+            return orders.unsent(connection, now_ms)
+
+    def orders_sent(self, sent: Sequence[orders.Order], now_ms: int) -> None:
+        """The broker has been given these. Raises StoreError when the database refuses."""
+        with self._transaction() as connection:
+            orders.mark_sent(connection, sent, now_ms)
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Say that ingest is alive. Raises StoreError when the database refuses."""

@@ -15,11 +15,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from trap_contract.backoff import Backoff
 from trap_contract.broker import BrokerAddress
 from trap_contract.logs import log
-from trap_contract.messages import Ack, Resend
+from trap_contract.messages import Ack, Command, Resend
 from trap_contract.topics import (
     ACK,
     ANSWER,
     BIRTH,
+    COMMAND,
     COUNTS,
     EVIDENCE,
     HEALTH,
@@ -82,10 +83,13 @@ class Subscriber:
         """PUBACK one message. False when its connection is gone."""
         return self._inbox.settle(token, self._client.ack)
 
-    def tell(self, address: TrapAddress, message: Ack | Resend) -> None:
-        """Tell a trap what is committed, or ask for what is missing; queued until the broker takes it."""
-        leaf = ACK if isinstance(message, Ack) else RESEND
-        self._client.publish(address.topic(leaf), message.model_dump_json(), qos=1)
+    def tell(self, address: TrapAddress, message: Ack | Resend | Command, expiry_s: int | None = None) -> None:
+        """Tell a trap something, never retained; queued until the broker takes it, which keeps it for `expiry_s`."""
+        leaf = {Ack: ACK, Resend: RESEND, Command: COMMAND}[type(message)]
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        self._client.publish(address.topic(leaf), message.model_dump_json(), qos=1, properties=properties)
 
     def _build_client(self, client_id: str) -> paho.Client:
         client = paho.Client(
@@ -192,7 +196,7 @@ class Subscriber:
         self, _client: paho.Client, _data: object, _mid: int, reason: ReasonCode, _properties: object
     ) -> None:
         if reason.value >= REFUSED:
-            topics = f"{subscription(ACK)} and {subscription(RESEND)}"
+            topics = ", ".join(subscription(leaf) for leaf in (ACK, RESEND, COMMAND))
             log.error("ack_refused", reason=str(reason), next_step=f"allow the collector to write {topics}")
 
     def _on_log(self, _client: paho.Client, _data: object, level: int, text: str) -> None:

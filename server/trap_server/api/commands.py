@@ -1,0 +1,78 @@
+"""Commands to traps, and their answers."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query, status
+from pydantic import BaseModel, ConfigDict, Field
+from trap_contract.topics import TrapAddress
+
+from trap_server import orders
+from trap_server.api.access import Connection, NowMs, Trap, Writing
+from trap_server.orders import Order, OrderName, OrderState, Value
+
+router = APIRouter(prefix="/api/v1/traps/{tenant}/{trap}/commands")
+
+MOST_TTL_S = 7 * 24 * 3600
+
+
+class CommandBody(BaseModel):
+    """What a trap shall do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: OrderName
+    arguments: Annotated[
+        dict[Annotated[str, Field(pattern="^[a-z_]{1,32}$")], Annotated[Value, Field(union_mode="left_to_right")]],
+        Field(max_length=20, description="of `configure`: settings by name, null takes one back"),
+    ] = {}
+    ttl_s: Annotated[int, Field(ge=10, le=MOST_TTL_S, description="seconds after which it must not be done")] = 600
+
+
+class CommandAnswer(BaseModel):
+    """A command, and what became of it."""
+
+    id: str
+    name: str
+    arguments: dict[str, Value]
+    created_ms: int
+    expires_ms: int
+    sent_ms: Annotated[int | None, Field(description="null: it waits for ingest to send it")]
+    state: Annotated[OrderState, Field(description="the last word of the trap; expired without a text: none came")]
+    text: str
+    answered_ms: int | None
+
+    @classmethod
+    def of(cls, order: Order) -> "CommandAnswer":
+        """As it is stored."""
+        return cls.model_validate({name: value for name, value in asdict(order).items() if name in cls.model_fields})
+
+
+@router.post("", status_code=status.HTTP_202_ACCEPTED)
+def send_command(record: Trap, body: CommandBody, connection: Writing, now_ms: NowMs) -> CommandAnswer:
+    """Send a command; the answer comes later, under its id. A snapshot comes as evidence of the same id."""
+    address = TrapAddress(record.tenant, record.trap)
+    number = orders.request(connection, address, body.name, body.arguments, now_ms=now_ms, ttl_s=body.ttl_s)
+    kept = orders.order(connection, address, number, now_ms)
+    assert kept is not None
+    return CommandAnswer.of(kept)
+
+
+@router.get("")
+def commands(
+    record: Trap, connection: Connection, now_ms: NowMs, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> list[CommandAnswer]:
+    """The newest commands to a trap, with their answers."""
+    found = orders.orders(connection, TrapAddress(record.tenant, record.trap), now_ms, limit)
+    return [CommandAnswer.of(one) for one in found]
+
+
+@router.get("/{number}", responses={404: {"description": "no such command to this trap"}})
+def one_command(
+    record: Trap, number: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], connection: Connection, now_ms: NowMs
+) -> CommandAnswer:
+    """One command, with its answer."""
+    found = orders.order(connection, TrapAddress(record.tenant, record.trap), number, now_ms)
+    if found is None:
+        raise HTTPException(404, f"no command {number} was sent to trap {record.trap!r}")
+    return CommandAnswer.of(found)
