@@ -75,7 +75,7 @@ def soak(flags: argparse.Namespace, folder: Path) -> tuple[list[Sample], dict[st
     try:
         for child, port in ((broker, MQTT_PORT), (collector, HTTP_PORT)):
             child.start(time.monotonic())
-            if not wait_until(lambda port=port: is_taken(port), 60):  # type: ignore[misc]
+            if not wait_until(lambda port=port: is_taken(port), 600):  # type: ignore[misc]
                 sys.exit(f"error: the {child.name} does not come up: {child.last_line()}")
         with (folder / "agent.log").open("w") as log:
             samples = watch(subprocess.Popen([*agent, "--broker", url, "--trap", "soak"], stderr=log))

@@ -22,7 +22,7 @@ CONFIRM_S = 1.0
 """How long a new insect must be seen before it counts, in at least half of the frames of its life."""
 
 _REACH = 0.3  # how far off its place an insect is still the same, in sizes, and more by the doubt about its place
-_REACH_BY_DOUBT = 1.5
+_REACH_BY_DOUBT = 0.75
 _MOST_REACH = 1.0
 _REACH_BY_PLACE = 0.5
 _UNLIKE_SIZE = 0.3  # cost of a size that is e times another

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,10 +19,12 @@ def run_agent(*arguments: object, **options: object) -> subprocess.CompletedProc
 
 
 @contextmanager
-def started_agent(*arguments: object, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started_agent(
+    *arguments: object, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A running agent, its stderr in a file; killed when the block ends."""
     with log.open("ab") as stderr:
-        process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=stderr)
+        process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=stderr, env=env)
     try:
         yield process
     finally:
