@@ -6,7 +6,7 @@ DEMO_MQTT_PORT ?= 18830
 RUN = .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench image image-test pictures schemas constraints clean
+.PHONY: help setup demo test chaos lint format bench image image-test pictures schemas constraints clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,10 @@ demo: ## broker, collector and a counting trap on this machine; DEMO_SECONDS=30 
 	@$(RUN)python -m trap_deploy.demo --seconds $(DEMO_SECONDS) --http-port $(DEMO_HTTP_PORT) --mqtt-port $(DEMO_MQTT_PORT)
 
 test: setup lint ## lint, types and all tests
-	@$(RUN)python -m pytest -n 2 --dist loadfile tests/device  # apart: no trap has torch in its process
-	@$(RUN)python -m pytest -n 2 --dist loadfile --ignore tests/device
+	@$(RUN)python -m pytest -n 2 --dist loadfile
+
+chaos: setup ## the agent killed a hundred times before the real collector
+	@CHAOS_KILLS=100 $(RUN)python -m pytest --timeout 3600 tests/device/test_kills.py
 
 lint: setup ## ruff (format and rules) and mypy
 	@$(RUN)ruff format --check -q . || (echo "run: make format"; exit 1)

@@ -1,15 +1,16 @@
 """Non-maximum suppression in numpy: the only implementation in the house."""
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trap_contract.detections import Detections, FloatArray
 
+Index = NDArray[np.int64]
+
 _BLOCK = 64
-"""Rows compared with all others at once: few enough that a matrix of thousands of boxes stays small."""
+"""Things compared with all that are left at once: few enough that a matrix of thousands of boxes stays small."""
 
 
 def iou_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -34,27 +35,34 @@ def suppress(found: Detections, iou: float, *, class_aware: bool, limit: int = 3
         span = boxes.max() - boxes.min() + 1
         boxes = boxes + found.classes[:, None].astype(np.float32) * span
     boxes = boxes[order]
-    kept = [index for index, _ in greedy_groups(len(boxes), lambda rows: iou_matrix(boxes[rows], boxes) > iou, limit)]
-    return found.take(order[kept])
+
+    def overlap(rows: Index, columns: Index) -> NDArray[np.bool_]:
+        return iou_matrix(boxes[rows], boxes[columns]) > iou
+
+    return found.take(order[[index for index, _ in greedy_groups(len(boxes), overlap, limit)]])
 
 
 def greedy_groups(
-    count: int, same: Callable[[slice], NDArray[np.bool_]], limit: int
-) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Of so many things in order, each that none before it stands for, and which later ones (count,) it stands for.
+    count: int, same: Callable[[Index, Index], NDArray[np.bool_]], limit: int
+) -> Iterator[tuple[int, Index]]:
+    """Of so many things in order, each that none before it stands for, and the later ones that it stands for.
 
-    `same(rows)`, shape (rows, count), tells which things those rows would stand for. At most `limit` are given.
+    `same(rows, columns)`, shape (rows, columns), tells which columns those rows would stand for. At most `limit` are
+    given.
     """
-    alive = np.ones(count, bool)
-    start = stop = 0
-    for index in islice((index for index in range(count) if alive[index]), limit):
-        if index >= stop:
-            start, stop = index, min(index + _BLOCK, count)
-            matrix = same(slice(start, stop))
-        group = matrix[index - start] & alive
-        group[: index + 1] = False
-        alive[group] = False
-        yield index, group
+    left, given = np.arange(count), 0
+    while len(left) and given < limit:
+        rows = left[:_BLOCK]
+        matrix, alive = same(rows, left), np.ones(len(left), bool)
+        for place in range(len(rows)):
+            if not alive[place] or given == limit:
+                continue
+            group = matrix[place] & alive
+            group[: place + 1] = False
+            alive[group] = False
+            given += 1
+            yield int(rows[place]), left[group]
+        left = left[_BLOCK:][alive[_BLOCK:]]
 
 
 def box_areas(boxes: FloatArray) -> FloatArray:

@@ -1,13 +1,14 @@
 """Tiles over a board larger than the model's input, and one count for an insect that several tiles saw."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trap_contract.detections import Detections, FloatArray
 from trap_contract.errors import ConfigError
-from trap_contract.suppression import box_areas, greedy_groups, intersections
+from trap_contract.suppression import Index, box_areas, greedy_groups, intersections
 
 DEFAULT_OVERLAP = 100
 """Pixels shared by neighbours: more than most insects span, so that one tile sees each of them whole."""
@@ -75,26 +76,25 @@ def _is_cut(tile: Tile, boxes: FloatArray, width: int, height: int) -> NDArray[n
     return touches
 
 
-def _merged(found: Detections, tiles: NDArray[np.int64], cut: NDArray[np.bool_], limit: int) -> Detections:
+def _merged(found: Detections, tiles: Index, cut: NDArray[np.bool_], limit: int) -> Detections:
     order = np.lexsort((-found.scores, cut))  # whole boxes first, best score first
     found, tiles, cut = found.take(order), tiles[order], cut[order]
     boxes, kept = found.boxes.copy(), []
-    for index, rest in greedy_groups(len(found), lambda rows: _same(rows, found.boxes, tiles, cut), limit):
+    for index, rest in greedy_groups(len(found), partial(_same, found.boxes, tiles, cut), limit):
         kept.append(index)
-        if cut[index] and rest.any():
-            group = np.append(found.boxes[rest], found.boxes[index : index + 1], axis=0)
+        if cut[index] and len(rest):
+            group = found.boxes[np.append(rest, index)]
             boxes[index] = [*group[:, :2].min(axis=0), *group[:, 2:].max(axis=0)]
     merged = Detections(boxes, found.scores, found.classes).take(np.array(kept, np.int64))
     return merged.take(np.argsort(-merged.scores, kind="stable"))
 
 
-def _same(rows: slice, boxes: FloatArray, tiles: NDArray[np.int64], cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether boxes of these rows and all boxes, of other tiles, show the same insect: (R, N)."""
-    overlap = intersections(boxes[rows], boxes)
-    areas = box_areas(boxes)
-    own = areas[rows, None]
+def _same(boxes: FloatArray, tiles: Index, cut: NDArray[np.bool_], rows: Index, columns: Index) -> NDArray[np.bool_]:
+    """Which of the columns, of other tiles, show the same insects as the rows: (rows, columns)."""
+    overlap = intersections(boxes[rows], boxes[columns])
+    own, areas = box_areas(boxes[rows])[:, None], box_areas(boxes[columns])
     iou = overlap / np.maximum(areas + own - overlap, 1e-6)
     cover = overlap / np.maximum(np.minimum(areas, own), 1e-6)
-    is_piece = (cut | cut[rows, None]) & (cover > _SAME_INSECT_COVER)
-    same: NDArray[np.bool_] = (tiles != tiles[rows, None]) & ((iou > _SAME_INSECT_IOU) | is_piece)
+    is_piece = (cut[columns] | cut[rows, None]) & (cover > _SAME_INSECT_COVER)
+    same: NDArray[np.bool_] = (tiles[columns] != tiles[rows, None]) & ((iou > _SAME_INSECT_IOU) | is_piece)
     return same

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import shutil
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 from brokers import running_broker
 from structlog.testing import capture_logs
-from trap_agent import publisher, session
+from trap_agent import delivery, publisher, session
 from trap_agent.outbox import FILE_NAME, Outbox, read_account
 from trap_agent.session import Session
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import DeliveryError
+from trap_contract.topics import ACK, HEALTH, STATE
+from trap_contract.topics import BIRTH as BIRTH_LEAF
 
 from device.collectors import tiny_collector, wait_until
 from device.samples import draft
@@ -179,3 +182,26 @@ def test_of_two_traps_with_one_name_the_broker_throws_the_first_out_and_it_says_
             with pytest.raises(DeliveryError, match=r"connection lost|Session taken over"):
                 wait_until(lambda: first.turn(0.05), "the first one is told")
             assert clone.turn(0) == []
+
+
+def test_windows_that_the_broker_s_rules_deny_are_kept_and_said_and_arrive_once_the_rules_are_right(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(delivery, "RESEND_S", 0.5)
+    rules = tmp_path / "rules"
+    allowed = "".join(f"topic write {ADDRESS.topic(leaf)}\n" for leaf in (ACK, BIRTH_LEAF, STATE, HEALTH))
+    rules.write_text(f"topic read #\n{allowed}")
+    rules.chmod(0o644)
+    with (
+        capture_logs() as logs,
+        running_broker(tmp_path, extra=f"acl_file {rules}\n") as broker,
+        tiny_collector(broker.port) as collector,
+        trap_at(tmp_path, broker.url) as trap,
+    ):
+        trap.close_windows(3)
+        wait_until(lambda: any("publish not delivered" in line["event"] for line in logs), "the refusal is said")
+        assert (trap.outbox.held, collector.seqs(BOOT)) == (3, [])
+        rules.write_text("topic readwrite #\n")
+        broker.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: trap.outbox.held == 0, "delivered", 60)
+        assert collector.seqs(BOOT) == [1, 2, 3]

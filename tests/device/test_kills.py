@@ -22,7 +22,7 @@ from trap_contract.errors import StoreError
 from device.agents import started_agent
 from device.collectors import wait_until
 
-KILLS = int(os.environ.get("CHAOS_KILLS", "4"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 PATIENCE_S = 120
 FRAMES = 400
 

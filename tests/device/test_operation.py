@@ -84,7 +84,13 @@ def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_
             wait_until(lambda: manager.heard("WATCHDOG=1") >= 2 and manager.heard("STATUS="), "life", PATIENCE_S)
             wait_until(lambda: len(collector.health) >= 2, "health", PATIENCE_S)
             assert collector.health[-1].memory_mb > 1
-            assert settings_told(collector) == {"window": 1.0, "threshold": None, "fps": None, "schedule": None}
+            assert settings_told(collector) == {
+                "window": 1.0,
+                "threshold": None,
+                "fps": None,
+                "schedule": None,
+                "evidence": 0.0,
+            }
 
             config.write_text("window = 2\nthreshold = 5\n")
             agent.send_signal(signal.SIGHUP)
@@ -105,7 +111,13 @@ def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_
             restart = send(collector, "restart")
             wait_until(lambda: answered(collector, restart, "done"), "it is back", PATIENCE_S)
             wait_until(lambda: len({boot for boot, _ in collector.stored}) == 2, "it counts again", PATIENCE_S)
-            assert settings_told(collector) == {"window": 3.0, "threshold": None, "fps": 5.0, "schedule": None}
+            assert settings_told(collector) == {
+                "window": 3.0,
+                "threshold": None,
+                "fps": 5.0,
+                "schedule": None,
+                "evidence": 0.0,
+            }
             agent.send_signal(signal.SIGTERM)
             assert agent.wait(PATIENCE_S) == 0, log.read_text()
         wait_until(lambda: manager.heard("STOPPING=1") == 2, "it said twice that it stops")
