@@ -24,6 +24,7 @@ import numpy as np
 from trap_contract.dataset import read_labels
 from trap_deploy.children import Child, wait_until
 from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
+from trap_deploy.invitation import link_for, token_for
 from trap_deploy.page_picture import take_picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,9 +66,9 @@ def count_through_the_chain(model: Path, boards: Path, tile: int, expected: int,
             command = [str(BIN / "trap-agent"), "--model", str(model), "--source", str(boards), "--tile", str(tile)]
             command += ["--fps", "1", "--window", "1", "--trap", TRAP, "--state-dir", str(folder / "trap")]
             subprocess.run([*command, "--broker", f"mqtt://127.0.0.1:{MQTT_PORT}"], check=True)
-            windows = stored_windows()
+            windows = stored_windows(token_for("first-count", database_in(folder)))
             if page is not None:
-                take_picture(f"http://127.0.0.1:{HTTP_PORT}/", page)
+                take_picture(link_for("first-count", database_in(folder), f"http://127.0.0.1:{HTTP_PORT}/"), page)
         finally:
             collector.stop(10)
             broker.stop(10)
@@ -81,7 +82,7 @@ def children(folder: Path) -> tuple[Child, Child]:
     """Broker and collector with their files in `folder`."""
     config = write_broker_config(folder, MQTT_PORT)
     server = [str(BIN / "trap-server"), "run", "--broker", f"mqtt://127.0.0.1:{MQTT_PORT}", "--port", str(HTTP_PORT)]
-    database = ["--database", f"sqlite:///{folder / 'counts.db'}"]
+    database = ["--database", database_in(folder)]
     return (
         Child("broker", [find_mosquitto(), "-c", str(config)], folder / "broker.log"),
         Child("collector", [*server, *database], folder / "collector.log"),
@@ -95,10 +96,16 @@ def start(child: Child, is_up: Any) -> None:
         sys.exit(f"error: the {child.name} does not come up: {child.last_line()}")
 
 
-def stored_windows() -> list[dict[str, Any]]:
+def database_in(folder: Path) -> str:
+    """Address of the collector's database."""
+    return f"sqlite:///{folder / 'counts.db'}"
+
+
+def stored_windows(token: str) -> list[dict[str, Any]]:
     """All windows of the trap, in order of time."""
     address = f"http://127.0.0.1:{HTTP_PORT}/api/v1/traps/default/{TRAP}/windows?limit=1000"
-    with urllib.request.urlopen(address, timeout=10) as answer:
+    request = urllib.request.Request(address, headers={"authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  our own http address
         return list(json.load(answer)["windows"])
 
 

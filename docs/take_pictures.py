@@ -18,8 +18,10 @@ def main() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
         for number, line in enumerate(demo.stdout or ()):
             print(line, end="")
+            if line.startswith("dashboard: "):
+                address = line.split()[1]
             if number == LOOK_AFTER_LINES:
-                take_picture(f"http://127.0.0.1:{HTTP_PORT}/", DOCS / "dashboard.png")
+                take_picture(address, DOCS / "dashboard.png")
     sys.exit(demo.returncode)
 
 

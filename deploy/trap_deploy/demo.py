@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -23,6 +22,7 @@ from trap_contract.errors import ConfigError, StoreError
 
 from trap_deploy.balance import Balance, balance
 from trap_deploy.children import Child, wait_until
+from trap_deploy.invitation import link_for, output_of, token_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "yolov8n_kd.tflite"
@@ -46,6 +46,8 @@ class Site:
     broker: Child
     collector: Child
     agent: Child
+    token: str = ""
+    """By which this program reads the API."""
 
     @property
     def address(self) -> str:
@@ -71,7 +73,8 @@ def demo(
     site = prepare_site(folder, http_port, mqtt_port)
     try:
         start(site)
-        console.print(f"dashboard: {site.address}  (Ctrl-C ends the demo; logs in {folder})", soft_wrap=True)
+        link = link_for("demo", _database(folder), site.address)
+        console.print(f"dashboard: {link}  (good once; Ctrl-C ends the demo; logs in {folder})", soft_wrap=True)
         watch(site, seconds, began)
         result = settle(site)
     finally:
@@ -127,6 +130,7 @@ def start(site: Site) -> None:
     site.collector.start(time.monotonic())
     _await(site.collector, lambda: _answer(site, "readyz") is not None)
     site.agent.start(time.monotonic())
+    site.token = token_for("demo", _database(site.folder))
 
 
 def watch(site: Site, seconds: float, began_s: float) -> None:
@@ -221,8 +225,10 @@ def _revive(children: tuple[Child, ...]) -> bool:
 
 def _answer(site: Site, path: str) -> Any:
     """The JSON behind a path of the collector, or None while it does not answer."""
+    headers = {"authorization": f"Bearer {site.token}"} if site.token else {}
+    request = urllib.request.Request(site.address + path, headers=headers)  # noqa: S310 - our own http address
     try:
-        with urllib.request.urlopen(site.address + path, timeout=5) as answer:  # noqa: S310 - our own http address
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return json.load(answer)
     except (urllib.error.URLError, OSError, json.JSONDecodeError):
         return None
@@ -241,11 +247,7 @@ def _line(window: dict[str, Any]) -> str:
 
 
 def _json_of(*command: str) -> Any:
-    program = str(Path(sys.executable).parent / command[0])
-    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StoreError(f"{command[0]} {command[1]} failed: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return json.loads(output_of(*command))
 
 
 if __name__ == "__main__":

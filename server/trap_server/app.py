@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -13,16 +13,31 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trap_contract.errors import ConfigError
 
-from trap_server import operation
-from trap_server.api import commands, deployments, evidence, fleet, history, nights, quality, review, traps
+from trap_server import doors, operation
+from trap_server.accounts.rates import Rates
+from trap_server.api import commands, deployments, evidence, fleet, history, login, nights, people, quality, review, traps
+from trap_server.api.entry import LoginNeededError, Needs
 from trap_server.dashboard import pages
 from trap_server.live import Newsroom
 from trap_server.version import software_version
 
+API: tuple[tuple[APIRouter, str], ...] = (
+    (traps.router, "counts"),
+    (fleet.router, "counts"),
+    (history.router, "counts"),
+    (nights.router, "counts"),
+    (evidence.router, "evidence"),
+    (review.router, "review"),
+    (commands.router, "commands"),
+    (quality.router, "operation"),
+    (deployments.router, "deployments"),
+    (people.router, "accounts"),
+)
+"""All of it needs a login."""
 STATIC = Path(__file__).parent / "static"
 HEADERS = {
     "content-security-policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -39,7 +54,7 @@ def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = 
     app = FastAPI(
         title="zancudo",
         version=software_version(),
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,  # it needs a login, as all of the API
         docs_url=None,  # FastAPI's own pages load scripts from a content delivery network
         redoc_url=None,
     )
@@ -47,21 +62,20 @@ def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = 
     app.state.writing = writing
     app.state.clock = clock
     app.state.newsroom = Newsroom(engine, clock)
-    app.include_router(traps.router, tags=["counts"])
-    app.include_router(evidence.router, tags=["evidence"])
-    app.include_router(fleet.router, tags=["counts"])
-    app.include_router(history.router, tags=["counts"])
-    app.include_router(nights.router, tags=["counts"])
-    app.include_router(quality.router, tags=["operation"])
-    app.include_router(review.router, tags=["review"])
-    app.include_router(commands.router, tags=["commands"])
-    app.include_router(deployments.router, tags=["deployments"])
+    app.state.rates = Rates(clock)
+    app.include_router(login.router, tags=["login"])
+    needs_login = [Depends(Needs("viewer"))]
+    for router, tag in API:
+        app.include_router(router, tags=[tag], dependencies=needs_login)
+    app.add_api_route("/api/v1/openapi.json", app.openapi, dependencies=needs_login, include_in_schema=False)
     app.include_router(operation.router, tags=["operation"])
+    app.include_router(doors.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(sa.exc.DBAPIError, _database_refuses)
     app.add_exception_handler(ConfigError, _asked_wrong)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(LoginNeededError, _nobody)
     app.add_middleware(SafeHeaders)
     return app
 
@@ -90,6 +104,10 @@ async def _database_refuses(_request: Request, error: Exception) -> JSONResponse
 
 async def _asked_wrong(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 422)
+
+
+async def _nobody(request: Request, _error: Exception) -> Response:
+    return doors.to_login(request)
 
 
 async def _malformed(_request: Request, error: Exception) -> JSONResponse:

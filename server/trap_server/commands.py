@@ -14,6 +14,7 @@ from trap_contract.command import run_command
 from trap_contract.logs import configure_logs
 from trap_contract.topics import TrapAddress
 
+from trap_server.account_commands import people_app, tokens_app
 from trap_server.audit import Account, take_account
 from trap_server.database import open_database, open_for_reading
 from trap_server.deployments import deployments
@@ -34,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(people_app, name="people")
+app.add_typer(tokens_app, name="tokens")
+
 DAY = ["%Y-%m-%d"]
 Since = Annotated[datetime | None, typer.Option(formats=DAY, help="first night or day", show_default=False)]
 Until = Annotated[datetime | None, typer.Option(formats=DAY, help="last night or day", show_default=False)]
@@ -46,6 +50,7 @@ Cert = Annotated[Path | None, typer.Option(help="this collector's certificate", 
 Key = Annotated[Path | None, typer.Option(help="the certificate's private key", show_default=False)]
 Collector = Annotated[str | None, typer.Option(help="MQTT client id, stable, one a replica", show_default=False)]
 Host = Annotated[str | None, typer.Option(help="address to serve on", show_default=False)]
+Url = Annotated[str | None, typer.Option(help="where people find the page, for links", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="port to serve on", show_default=False)]
 LogJson = Annotated[bool | None, typer.Option("--log-json", help="log in JSON", show_default=False)]
 
@@ -57,6 +62,7 @@ def run(
     database: Database = None,
     host: Host = None,
     port: Port = None,
+    url: Url = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
@@ -89,11 +95,13 @@ def ingest(
 
 
 @app.command()
-def api(*, database: Database = None, host: Host = None, port: Port = None, log_json: LogJson = None) -> None:
+def api(
+    *, database: Database = None, host: Host = None, port: Port = None, url: Url = None, log_json: LogJson = None
+) -> None:
     """Only the API and the page."""
     from trap_server.site import serve
 
-    serve(_begin(database=database, host=host, port=port, log_json=log_json))
+    serve(_begin(database=database, host=host, port=port, url=url, log_json=log_json))
 
 
 @app.command()

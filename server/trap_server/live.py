@@ -22,6 +22,7 @@ from trap_server.trap_record import Status, TrapRecord
 POLL_S = 0.5
 LIMIT = 500
 KEPT = 20_000
+LONGEST_MS = 10 * 60_000
 
 KINDS = frozenset({"window", "trap", "row", "ingest"})
 
@@ -116,8 +117,9 @@ class Newsroom:
     async def listen(
         self, interest: Interest, after: int | None, ending: anyio.Event
     ) -> AsyncIterator[ServerSentEvent]:
-        """Events for as long as the page listens and the server is not `ending`.
+        """Events for as long as the page listens and the server is not `ending`, but not for ever.
 
+        A page comes back by itself where it was, unless its session has ended meanwhile.
         Windows are those behind the row `after`, or those committed from now on where that is None; traps and ingest
         are told as they are, and then whenever they change.
         """
@@ -131,7 +133,8 @@ class Newsroom:
             for news in _present_states(feed):
                 if interest.wants(news):
                     yield news.event()
-            while not ending.is_set():
+            ends_ms = self._clock() + LONGEST_MS
+            while not ending.is_set() and self._clock() < ends_ms:
                 with anyio.move_on_after(POLL_S):
                     await ending.wait()
                 await self._look(feed)

@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from trap_server import queries
 from trap_server.answers import Readiness
 from trap_server.api.access import Clock, Engine, NowMs
+from trap_server.api.entry import Viewer
 from trap_server.metrics import render_metrics
 
 router = APIRouter()
@@ -33,6 +34,6 @@ def readyz(engine: Engine, now_ms: NowMs, response: Response) -> Readiness:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(engine: Engine, clock: Clock) -> Response:
-    """Prometheus metrics."""
+def metrics(engine: Engine, clock: Clock, _viewer: Viewer) -> Response:
+    """Prometheus metrics; Prometheus sends a viewer's token as `authorization: {credentials: TOKEN}`."""
     return Response(render_metrics(engine, clock), media_type=CONTENT_TYPE_LATEST)

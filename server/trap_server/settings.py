@@ -27,7 +27,14 @@ class Settings(BaseSettings):
     """JPEG megabytes kept of each trap; the oldest pictures go first."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    url: str | None = None
+    """Where people find the page, if not at `host` and `port`: links are written with it."""
     log_json: bool = False
+
+    @property
+    def page(self) -> str:
+        """Where people find the page."""
+        return self.url or f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
     @property
     def broker_address(self) -> BrokerAddress:

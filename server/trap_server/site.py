@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+import sqlalchemy as sa
 import uvicorn
 from trap_contract.backoff import Backoff
 from trap_contract.errors import ConfigError
 from trap_contract.logs import log
 
-from trap_server.app import build_app
+from trap_server.accounts import front_door, links
+from trap_server.app import build_app, wall_clock_ms
 from trap_server.database import open_database, open_for_reading
 from trap_server.settings import PREFIX, Settings
 
@@ -55,9 +57,12 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _serve(settings: Settings, listener: socket.socket, on_end: Callable[[], None]) -> None:
-    app = build_app(open_for_reading(settings.database), open_database(settings.database))
+    reading, writing = open_for_reading(settings.database), open_database(settings.database)
     host, port = listener.getsockname()[:2]
-    log.info("serving", page=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    settings = settings.model_copy(update={"host": host, "port": port})
+    log.info("serving", page=settings.page)
+    _invite_the_first(writing, settings)
+    app = build_app(reading, writing)
     configuration = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=PAGES_GOODBYE_S, server_header=False
     )
@@ -66,6 +71,15 @@ def _serve(settings: Settings, listener: socket.socket, on_end: Callable[[], Non
         # For a signal before uvicorn listens to them, and for the one that it raises again when it has ended.
         signal.signal(number, server.handle_exit)
     server.run(sockets=[listener])
+
+
+def _invite_the_first(writing: sa.Engine, settings: Settings) -> None:
+    """While nobody has an account, every start offers the first one."""
+    with writing.begin() as connection:
+        secret = front_door.first_link(connection, wall_clock_ms())
+    if secret is not None:
+        link = links.address_of(settings.page, "first", secret)
+        log.warning("nobody has an account: open this link, good once and for a day, to be the first admin", link=link)
 
 
 class _Server(uvicorn.Server):

@@ -8,11 +8,10 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from trap_contract.messages import AckRange, Window
-from trap_server.app import build_app
-from trap_server.database import open_for_reading
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
 
+from server.clients import client_of, come_in
 from server.traps import BOOT, NOON_MS, make_batch, make_birth, make_state, make_window
 
 NOW_MS = NOON_MS + 100 * 60_000
@@ -44,7 +43,8 @@ def tell(engine: sa.Engine) -> Commit:
 
 @pytest.fixture
 def client(database_url: str, engine: sa.Engine) -> Iterator[TestClient]:
-    with TestClient(build_app(open_for_reading(database_url), engine, lambda: NOW_MS)) as client:
+    with client_of(database_url, engine, lambda: NOW_MS) as client:
+        come_in(client, engine, NOW_MS)
         yield client
 
 
@@ -161,7 +161,7 @@ def test_ready_only_while_ingest_reports(database_url: str, client: TestClient, 
     assert client.get("/readyz").status_code == 503
     Store(engine, "c").beat(Heartbeat(now_ms=NOW_MS - 29_000, connected=False))
     assert client.get("/readyz").json() == {"ready": True, "database": "reachable", "ingest": "disconnected"}
-    with TestClient(build_app(open_for_reading(database_url), engine, lambda: NOW_MS + 2000)) as later:
+    with client_of(database_url, engine, lambda: NOW_MS + 2000) as later:
         assert later.get("/readyz").json()["ingest"] == "silent"
     assert client.get("/healthz").json() == {"alive": True}
 

@@ -37,6 +37,7 @@ def trap_server(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[st
         monkeypatch.setattr(sys, "argv", ["trap-server", *arguments])
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
+        capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capfd.readouterr()
@@ -127,13 +128,15 @@ def test_a_site_stores_serves_survives_kills_and_loses_nothing(trap_server: Comm
         trap.send(make_window(3))  # the whole site is killed now
         with running_site(broker, database_url, port) as site:
             until(lambda: trap.holds_acks_for(3), "the one sent meanwhile is acknowledged")
-            assert events_after(port, 1) == [2, 3]
+            secret = trap_server("tokens", "add", "page", "--database", database_url).out.strip()
+            token = {"authorization": f"Bearer {secret}"}
+            assert events_after(port, 1, token) == [2, 3]
             (child,) = children_of(site.pid)
             os.kill(child, signal.SIGKILL)
             trap.send(make_window(5))
             until(lambda: trap.holds_acks_for(4), "a new ingest took over", START_S)
             assert children_of(site.pid) != [child]
-            with httpx.stream("GET", f"http://127.0.0.1:{port}/api/v1/events", timeout=20) as page:
+            with httpx.stream("GET", f"http://127.0.0.1:{port}/api/v1/events", headers=token, timeout=20) as page:
                 site.terminate()
                 page.read()  # ends in order, or raises
                 assert site.wait(20) == 0
@@ -144,9 +147,9 @@ def test_a_site_stores_serves_survives_kills_and_loses_nothing(trap_server: Comm
     assert (account["collisions"], account["quarantined"]) == (0, 0)
 
 
-def events_after(port: int, row_id: int) -> list[int]:
+def events_after(port: int, row_id: int, token: dict[str, str]) -> list[int]:
     """Sequence numbers of two windows that a resuming page is told."""
-    headers = {"last-event-id": str(row_id)}
+    headers = {"last-event-id": str(row_id), **token}
     with httpx.stream("GET", f"http://127.0.0.1:{port}/api/v1/events", headers=headers, timeout=20) as answer:
         data = (json.loads(line[5:]) for line in answer.iter_lines() if line.startswith("data:"))
         windows = (one["seq"] for one in data if "seq" in one)

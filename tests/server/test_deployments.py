@@ -12,13 +12,12 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from trap_contract.messages import Effort
 from trap_server.alerting.facts import Memory, gather
-from trap_server.app import build_app
-from trap_server.database import open_for_reading
 from trap_server.deployments import deployments
 from trap_server.exporting.export import export
 from trap_server.exporting.reading import Selection
 from trap_server.exporting.rows import Places
 
+from server.clients import client_of
 from server.exports import METADATA, NOON_MS, caught, keep
 
 DAY_MS = 86_400_000
@@ -40,7 +39,7 @@ MARSH: dict[str, Any] = {
 
 @pytest.fixture
 def client(database_url: str, engine: sa.Engine) -> Iterator[TestClient]:
-    with TestClient(build_app(open_for_reading(database_url), engine, lambda: NOON_MS)) as client:
+    with client_of(database_url, engine, lambda: NOON_MS) as client:
         yield client
 
 

@@ -15,12 +15,12 @@ from trap_contract.errors import ConfigError
 from trap_contract.messages import Answer, Command, parse_message
 from trap_contract.topics import ANSWER, COMMAND, TrapAddress
 from trap_server import orders
-from trap_server.app import build_app
-from trap_server.database import open_for_reading
+from trap_server.app import wall_clock_ms
 from trap_server.ordering import read_arguments, send_and_wait
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
 
+from server.clients import client_of
 from server.running import RunningIngest
 from server.traps import NOON_MS, FakeTrap, make_batch, make_window, until
 
@@ -52,7 +52,7 @@ def store(engine: sa.Engine) -> Store:
 
 @pytest.fixture
 def client(database_url: str, engine: sa.Engine, store: Store, wall: Wall) -> Iterator[TestClient]:
-    with TestClient(build_app(open_for_reading(database_url), engine, wall)) as client:
+    with client_of(database_url, engine, wall) as client:
         yield client
 
 
@@ -161,7 +161,7 @@ def test_through_a_broker_it_comes_once_with_an_expiry_and_is_never_retained(
     with FakeTrap(broker.port) as trap, listening(broker.port) as heard:
         trap.send(make_window(1))
         until(lambda: trap.holds_acks_for(1), "the trap is known")
-        with TestClient(build_app(open_for_reading(database_url), engine)) as client:
+        with client_of(database_url, engine, wall_clock_ms) as client:
             told = send(client, name="snapshot", ttl_s=300)
             until(lambda: heard, "it comes")
             until(lambda: client.get(f"{COMMANDS}/{told['id']}").json()["state"] == "sent", "it is marked")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from brokers import free_port
 from trap_deploy.demo import MODEL
@@ -75,6 +76,10 @@ def test_killing_collector_broker_and_trap_in_mid_run_loses_nothing(tmp_path: Pa
     seen: list[str] = []
     with running_demo(tmp_path, 40) as demo:
         read_until(demo, "first count stored", seen)
+        link = re.search(r"dashboard: (\S+)", "".join(seen)).group(1)
+        with httpx.Client(follow_redirects=True) as browser:
+            assert "demo-trap" in browser.get(link).text
+        assert httpx.get(link).status_code == 410  # it lets in once
         for victim in ("collector", "broker", "trap"):
             os.kill(children_of(demo)[victim], signal.SIGKILL)
             read_until(demo, f"{victim} was killed by SIGKILL: started again", seen)

@@ -1,4 +1,7 @@
-"""What every part of the API needs of a request: a database to read or to write, the time, and checked text."""
+"""What every part of the API needs of a request: a database to read or to write, the time, and checked text.
+
+Who asks is in `entry.py`.
+"""
 
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -68,6 +71,7 @@ Name = Annotated[NameText, Path()]
 Number = Annotated[int, Path(ge=1, le=MAX_SEQ)]
 Moment = Annotated[int, Query(ge=0, le=MAX_SEQ, description="milliseconds since 1970, UTC")]
 After = Annotated[int, Query(ge=0, le=MAX_SEQ, description="next_cursor of the last page")]
+Before = Annotated[int | None, Query(ge=1, le=MAX_SEQ, description="next_cursor of the last page; newest first")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 CalendarMs = Annotated[int, Field(ge=0, le=LAST_MS, description="milliseconds since 1970, UTC")]
 Printable = AfterValidator(_printable)

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from trap_contract.topics import TrapAddress
 
 from trap_server import orders
+from trap_server.accounts.audit_log import record
 from trap_server.api.access import Connection, NowMs, Trap, Writing
+from trap_server.api.entry import Operator
 from trap_server.orders import Order, OrderName, OrderState, Value
 
 router = APIRouter(prefix="/api/v1/traps/{tenant}/{trap}/commands")
@@ -49,10 +51,13 @@ class CommandAnswer(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
-def send_command(record: Trap, body: CommandBody, connection: Writing, now_ms: NowMs) -> CommandAnswer:
+def send_command(
+    operator: Operator, found: Trap, body: CommandBody, connection: Writing, now_ms: NowMs
+) -> CommandAnswer:
     """Send a command; the answer comes later, under its id. A snapshot comes as evidence of the same id."""
-    address = TrapAddress(record.tenant, record.trap)
+    address = TrapAddress(found.tenant, found.trap)
     number = orders.request(connection, address, body.name, body.arguments, now_ms=now_ms, ttl_s=body.ttl_s)
+    record(connection, operator, now_ms, "commands.send", f"{found.tenant}/{found.trap}", id=number, name=body.name)
     kept = orders.order(connection, address, number, now_ms)
     assert kept is not None
     return CommandAnswer.of(kept)
@@ -60,19 +65,19 @@ def send_command(record: Trap, body: CommandBody, connection: Writing, now_ms: N
 
 @router.get("")
 def commands(
-    record: Trap, connection: Connection, now_ms: NowMs, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    found: Trap, connection: Connection, now_ms: NowMs, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> list[CommandAnswer]:
     """The newest commands to a trap, with their answers."""
-    found = orders.orders(connection, TrapAddress(record.tenant, record.trap), now_ms, limit)
-    return [CommandAnswer.of(one) for one in found]
+    sent = orders.orders(connection, TrapAddress(found.tenant, found.trap), now_ms, limit)
+    return [CommandAnswer.of(one) for one in sent]
 
 
 @router.get("/{number}", responses={404: {"description": "no such command to this trap"}})
 def one_command(
-    record: Trap, number: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], connection: Connection, now_ms: NowMs
+    found: Trap, number: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], connection: Connection, now_ms: NowMs
 ) -> CommandAnswer:
     """One command, with its answer."""
-    found = orders.order(connection, TrapAddress(record.tenant, record.trap), number, now_ms)
-    if found is None:
-        raise HTTPException(404, f"no command {number} was sent to trap {record.trap!r}")
-    return CommandAnswer.of(found)
+    sent = orders.order(connection, TrapAddress(found.tenant, found.trap), number, now_ms)
+    if sent is None:
+        raise HTTPException(404, f"no command {number} was sent to trap {found.trap!r}")
+    return CommandAnswer.of(sent)

@@ -7,7 +7,20 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from trap_server import deployments
-from trap_server.api.access import After, CalendarMs, Connection, FilledLine, Limit, Line, NameText, Number, Writing
+from trap_server.accounts.audit_log import record
+from trap_server.api.access import (
+    After,
+    CalendarMs,
+    Connection,
+    FilledLine,
+    Limit,
+    Line,
+    NameText,
+    NowMs,
+    Number,
+    Writing,
+)
+from trap_server.api.entry import Operator
 from trap_server.nights import Deployment
 
 router = APIRouter(prefix="/api/v1/deployments")
@@ -81,10 +94,12 @@ def list_deployments(
 
 
 @router.post("", status_code=201)
-def add_deployment(body: DeploymentBody, writing: Writing) -> DeploymentAnswer:
+def add_deployment(body: DeploymentBody, operator: Operator, writing: Writing, now_ms: NowMs) -> DeploymentAnswer:
     """Say where a trap stands; nights and exports follow at once."""
     new = body.deployment()
-    return DeploymentAnswer.of(deployments.add(writing, new), new)
+    number = deployments.add(writing, new)
+    record(writing, operator, now_ms, "deployments.add", number, **asdict(new))
+    return DeploymentAnswer.of(number, new)
 
 
 @router.get("/{number}")
@@ -94,14 +109,18 @@ def one_deployment(found: Found) -> DeploymentAnswer:
 
 
 @router.put("/{number}")
-def change_deployment(found: Found, body: DeploymentBody, writing: Writing) -> DeploymentAnswer:
+def change_deployment(
+    operator: Operator, found: Found, body: DeploymentBody, writing: Writing, now_ms: NowMs
+) -> DeploymentAnswer:
     """Mend it, or end it by `ends_ms`."""
     new = body.deployment()
     deployments.replace(writing, found.id, new)
+    record(writing, operator, now_ms, "deployments.change", found.id, before=found.model_dump(), after=asdict(new))
     return DeploymentAnswer.of(found.id, new)
 
 
 @router.delete("/{number}", status_code=204)
-def remove_deployment(found: Found, writing: Writing) -> None:
+def remove_deployment(operator: Operator, found: Found, writing: Writing, now_ms: NowMs) -> None:
     """Take back one that never was; one that is over gets an end instead."""
     deployments.remove(writing, found.id)
+    record(writing, operator, now_ms, "deployments.remove", found.id, before=found.model_dump())

@@ -12,7 +12,9 @@ from starlette.background import BackgroundTask
 from trap_contract.topics import NAME_PATTERN, TrapAddress
 
 from trap_server import queries
+from trap_server.accounts.audit_log import record
 from trap_server.api.access import Connection, NowMs, Number, Writing
+from trap_server.api.entry import Operator
 from trap_server.review import labels
 from trap_server.review.field_error import LEAST_LABELS
 from trap_server.review.yolo import write_yolo
@@ -97,15 +99,18 @@ def queue(
 
 
 @router.post("/labels", status_code=201)
-def add_label(body: LabelBody, writing: Writing, now_ms: NowMs) -> LabelAnswer:
+def add_label(operator: Operator, body: LabelBody, writing: Writing, now_ms: NowMs) -> LabelAnswer:
     """Label a crop; a label that is there is replaced."""
-    return LabelAnswer(id=labels.label(writing, body.crop, body.label, "somebody", now_ms))
+    number = labels.label(writing, body.crop, body.label, operator.signature, now_ms)
+    record(writing, operator, now_ms, "review.label", number, crop=body.crop, label=body.label)
+    return LabelAnswer(id=number)
 
 
 @router.delete("/labels/{number}", status_code=204)
-def remove_label(number: Number, writing: Writing) -> None:
+def remove_label(operator: Operator, number: Number, writing: Writing, now_ms: NowMs) -> None:
     """Take a label back."""
     labels.take_back(writing, number)
+    record(writing, operator, now_ms, "review.take_back", number)
 
 
 @router.get("/dataset.zip", response_class=Response)

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from trap_server import queries
+from trap_server.accounts.callers import Caller
 from trap_server.api.access import Connection, NowMs, Trap
+from trap_server.api.entry import Visitor
 from trap_server.dashboard import languages
 from trap_server.version import software_version
 
@@ -38,7 +40,7 @@ THEMES = ("auto", "light", "dark")
 
 
 def render(
-    request: Request, connection: Connection, now_ms: int, page: str, *, section: str = "", **more: Any
+    request: Request, visitor: Caller, connection: Connection, now_ms: int, page: str, *, section: str = "", **more: Any
 ) -> Response:
     """One page in the reader's language and theme."""
     language = languages.choose(request.cookies.get("language"), request.headers.get("accept-language"))
@@ -51,15 +53,14 @@ def render(
         "languages": languages.NAMES,
         "t": languages.translator(language),
         "theme": theme if theme in THEMES else "auto",
-        "person": None,
-        "open": True,
+        "person": visitor,
         "live": True,
         "ingest": queries.ingest_health(queries.collectors(connection), now_ms),
         "version": software_version(),
         "context": {
             "language": language,
             "texts": dict(languages.texts_of(language)),
-            "person": None,
+            "person": {"name": visitor.name, "role": visitor.role},
             "newest": queries.newest_id(connection),
             "map": {"tiles": "", "attribution": ""},
             **more.pop("told", {}),
@@ -71,43 +72,43 @@ def render(
 
 
 @router.get("/")
-def fleet(request: Request, connection: Connection, now_ms: NowMs) -> Response:
+def fleet(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
     """Every trap on a map and in a table."""
-    return render(request, connection, now_ms, "fleet", columns=FLEET_COLUMNS)
+    return render(request, visitor, connection, now_ms, "fleet", columns=FLEET_COLUMNS)
 
 
 @router.get("/traps/{tenant}/{trap}")  # noqa: FAST003  `Trap` reads both
-def trap(request: Request, connection: Connection, now_ms: NowMs, record: Trap) -> Response:
+def trap(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs, record: Trap) -> Response:
     """One trap: tonight, its nights, its board."""
     told = {"tenant": record.tenant, "trap": record.trap}
-    return render(request, connection, now_ms, "trap", section="fleet", told=told, **told)
+    return render(request, visitor, connection, now_ms, "trap", section="fleet", told=told, **told)
 
 
 @router.get("/nights")
-def nights(request: Request, connection: Connection, now_ms: NowMs) -> Response:
+def nights(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
     """The table of trap-nights."""
-    return render(request, connection, now_ms, "nights")
+    return render(request, visitor, connection, now_ms, "nights")
 
 
 @router.get("/quality")
-def quality(request: Request, connection: Connection, now_ms: NowMs) -> Response:
+def quality(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
     """What is missing, late, double or refused."""
-    return render(request, connection, now_ms, "quality")
+    return render(request, visitor, connection, now_ms, "quality")
 
 
 @router.get("/review")
-def review(request: Request, connection: Connection, now_ms: NowMs) -> Response:
+def review(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
     """Crops to label."""
-    return render(request, connection, now_ms, "review")
+    return render(request, visitor, connection, now_ms, "review")
 
 
 @router.get("/alerts")
-def alerts(request: Request, connection: Connection, now_ms: NowMs) -> Response:
+def alerts(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
     """What is wrong, and who has seen it."""
-    return render(request, connection, now_ms, "alerts")
+    return render(request, visitor, connection, now_ms, "alerts")
 
 
 @router.get("/operate")
-def operate(request: Request, connection: Connection, now_ms: NowMs) -> Response:
+def operate(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
     """Enrolment, rollouts, people and tokens."""
-    return render(request, connection, now_ms, "operate", tabs=OPERATE_TABS)
+    return render(request, visitor, connection, now_ms, "operate", tabs=OPERATE_TABS)
