@@ -15,7 +15,19 @@ from trap_contract.errors import ConfigError
 
 from trap_server import doors, operation
 from trap_server.accounts.rates import Rates
-from trap_server.api import commands, deployments, evidence, fleet, history, login, nights, people, quality, review, traps
+from trap_server.api import (
+    commands,
+    deployments,
+    evidence,
+    fleet,
+    history,
+    login,
+    nights,
+    people,
+    quality,
+    review,
+    traps,
+)
 from trap_server.api.entry import LoginNeededError, Needs
 from trap_server.dashboard import pages
 from trap_server.live import Newsroom

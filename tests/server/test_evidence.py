@@ -18,12 +18,11 @@ from trap_contract.errors import MessageError
 from trap_contract.messages import Clock, Evidence, WindowKey
 from trap_contract.topics import EVIDENCE, TrapAddress
 from trap_server import schema
-from trap_server.app import build_app
-from trap_server.database import open_for_reading
 from trap_server.evidence import jpeg_size
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Committed, Heartbeat, Store
 
+from server.clients import client_of
 from server.running import RunningIngest, rows
 from server.traps import BOOT, MODEL, NOON_MS, FakeTrap, make_batch, make_window, until
 
@@ -73,7 +72,7 @@ def commit(store: Store, *offered: Evidence) -> Committed:
 
 @pytest.fixture
 def client(database_url: str, engine: sa.Engine) -> Iterator[TestClient]:
-    with TestClient(build_app(open_for_reading(database_url), engine, lambda: NOON_MS)) as client:
+    with client_of(database_url, engine, lambda: NOON_MS) as client:
         yield client
 
 

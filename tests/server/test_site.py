@@ -22,7 +22,7 @@ def _deaf() -> Iterator[None]:
 def test_a_signal_that_comes_before_serving_ends_it_and_is_passed_on(engine: sa.Engine):
     told: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = _Server(uvicorn.Config(build_app(engine), log_level="warning"), lambda: told.append("end"))
+        server = _Server(uvicorn.Config(build_app(engine, engine), log_level="warning"), lambda: told.append("end"))
         server.handle_exit(signal.SIGTERM, None)
         server.run(sockets=[listener])
     assert told == ["end"]
