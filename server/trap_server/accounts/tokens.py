@@ -10,6 +10,7 @@ from trap_server.accounts.callers import Caller, Role
 from trap_server.accounts.secrets import digest_of, new_secret
 
 PREFIX = "zancudo_"
+LONGEST_NAME = 64
 _T = schema.tokens.c
 
 
@@ -35,7 +36,9 @@ def tokens(connection: sa.Connection) -> list[Token]:
 def issue(
     connection: sa.Connection, name: str, role: Role, by: Caller, *, now_ms: int, expires_ms: int | None = None
 ) -> tuple[Token, str]:
-    """A new token, and its secret, which can't be shown again."""
+    """A new token, and its secret, which can't be shown again. Raises ConfigError for a bad name."""
+    if not (name.isprintable() and 0 < len(name) <= LONGEST_NAME):
+        raise ConfigError(f"a token's name has 1 to {LONGEST_NAME} characters, none of them a control character")
     secret = new_secret(PREFIX)
     values = {"name": name, "role": role, "created_ms": now_ms, "created_by": by.signature, "expires_ms": expires_ms}
     inserted = sa.insert(schema.tokens).values(**values, digest=digest_of(secret)).returning(_T.id)
