@@ -36,7 +36,8 @@ bench: setup ## every number that a document claims, measured here
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)python $$file || exit 1; done
 
 image: setup ## build the trap's SD card image into dist/image (as root; MIRROR=http://HOST/debian)
-	@$(RUN)python -m trap_deploy.image $(if $(MIRROR),--mirror $(MIRROR))
+	@$(RUN)python -m trap_deploy.image $(if $(MIRROR),--mirror $(MIRROR)) \
+	  $(if $(FLAVOUR),--flavour $(FLAVOUR)) $(if $(FURTHER),--further-mirror $(FURTHER))
 
 image-test: setup ## boot the image in an emulator and do to it what SCENARIOS (all) say; takes an hour
 	@$(RUN)python -m trap_deploy.boot $(SCENARIOS)

@@ -10,7 +10,7 @@ from trap_contract.card import read_card
 from trap_contract.errors import ConfigError
 from trap_deploy.boot.machine import Card
 from trap_deploy.boot.ntp import reply
-from trap_deploy.image.base import Base
+from trap_deploy.image.base import Base, make_base
 from trap_deploy.image.boot_files import collect
 from trap_deploy.image.contents import Package, as_sbom, parse_status
 from trap_deploy.image.filesystems import assemble, extract_partition, make_ext4, make_fat
@@ -90,6 +90,12 @@ def test_an_unknown_key_of_the_package_list_is_named(tmp_path):
     (tmp_path / "base.toml").write_text("pakages = []\n")
     with pytest.raises(ConfigError, match=r"base.toml: .*pakages"):
         Base.read(tmp_path / "base.toml")
+
+
+def test_the_csi_flavour_says_which_archive_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr("trap_deploy.image.base._check_tools", lambda: None)
+    with pytest.raises(ConfigError, match="needs Raspberry Pi's archive"):
+        make_base(Base.read(DEPLOY / "image/base-csi.toml"), Mirrors("http://a", "http://s"), tmp_path)
 
 
 def test_security_updates_come_from_their_own_mirror():

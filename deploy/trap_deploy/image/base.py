@@ -29,6 +29,8 @@ class Base:
     backports: list[str]
     packages: list[str]
     exclude: list[str]
+    further: str = ""
+    """Component of an archive that is not Debian's; empty where none is needed."""
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -82,13 +84,21 @@ def make_base(base: Base, mirrors: Mirrors, cache: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         preferences, sources = Path(folder, "backports.pref"), Path(folder, "sources.list")
         preferences.write_text(base.preferences)
-        sources.write_text(mirrors.sources(base.suites, base.components))
+        sources.write_text(mirrors.sources(base.suites, base.components) + _further(base, mirrors))
         made = Path(folder, "base.tar")
         print(f"making the Debian base {archive.name}: some 15 minutes, once for each package list", flush=True)
         if subprocess.run(base.command(preferences, sources, made), check=False).returncode:
             raise ConfigError("mmdebstrap failed: its last lines say why; is the mirror reachable?")
         made.replace(archive)
     return archive
+
+
+def _further(base: Base, mirrors: Mirrors) -> str:
+    if not base.further:
+        return ""
+    if mirrors.further is None:
+        raise ConfigError("this flavour needs Raspberry Pi's archive: give --further-mirror, and install its key")
+    return f"deb {mirrors.further.rstrip('/')} {base.suite} {base.further}\n"
 
 
 def _check_tools() -> None:

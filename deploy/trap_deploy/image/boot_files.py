@@ -28,6 +28,13 @@ def collect(root: Path, own: Path, target: Path) -> str:
     return version
 
 
+def collect_as_installed(root: Path, own: list[Path], target: Path) -> None:
+    """What Raspberry Pi's packages put into /boot/firmware, and over it our files, the later folders last."""
+    shutil.copytree(root / "boot/firmware", target)
+    for folder in own:
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+
+
 def _kernel(root: Path) -> str:
     found = sorted(root.glob("boot/vmlinuz-*"))
     if len(found) != 1:

@@ -11,7 +11,7 @@ from trap_contract.errors import ConfigError
 
 from trap_deploy.image.artefacts import Digest, imager_manifest, pack
 from trap_deploy.image.base import Base, make_base
-from trap_deploy.image.boot_files import collect
+from trap_deploy.image.boot_files import collect, collect_as_installed
 from trap_deploy.image.contents import Package, as_list, as_sbom, parse_status, python_packages
 from trap_deploy.image.filesystems import assemble, make_ext4, make_fat, remove_tree
 from trap_deploy.image.layout import Layout
@@ -45,24 +45,25 @@ class Steps:
         self._since_s = 0.0
 
 
-def build_image(repository: Path, out: Path, cache: Path, mirrors: Mirrors, layout: Layout) -> Path:
+def build_image(repository: Path, out: Path, cache: Path, mirrors: Mirrors, *, flavour: str) -> Path:
     """Make the image and everything beside it; the packed image. Raises ConfigError."""
     _check_tools()
     steps, epoch = Steps(6), _epoch(repository)
     work = cache / "work"
     tree = Tree(repository, cache, work / "root")
-    archive = make_base(Base.read(repository / "deploy/image/base.toml"), mirrors, cache)
+    is_csi, layout = flavour == "csi", Layout()
+    archive = make_base(Base.read(tree.deploy / "image" / ("base-csi.toml" if is_csi else "base.toml")), mirrors, cache)
     steps.begin("unpack the base")
     unpack(archive, tree.root)
     steps.begin("install the agent")
     install_agent(tree, archive)
     steps.begin("lay the overlay over it")
-    lay_over(tree, epoch)
+    lay_over(tree, epoch, has_system_packages=is_csi)
     packages = parse_status((tree.root / "var/lib/dpkg/status").read_text())
     packages += python_packages(tree.root / SITE_PACKAGES)
     steps.begin("make three file systems")
-    image = out / f"zancudo-trap-{version('zancudo')}-arm64.img"
-    _write(tree, image, layout)
+    image = out / f"zancudo-trap-{version('zancudo')}-arm64{'-csi' if is_csi else ''}.img"
+    _write(tree, image, layout, is_csi=is_csi)
     steps.begin("pack")
     packed = pack(image)
     steps.begin("describe")
@@ -73,12 +74,16 @@ def build_image(repository: Path, out: Path, cache: Path, mirrors: Mirrors, layo
     return packed
 
 
-def _write(tree: Tree, image: Path, layout: Layout) -> None:
+def _write(tree: Tree, image: Path, layout: Layout, *, is_csi: bool) -> None:
     """Take the system apart into the partitions' folders, and make file systems of them."""
     work, parts = tree.root.parent, layout.partitions
     for name in ("boot-files", "var"):
         remove_tree(work / name)
-    collect(tree.root, tree.deploy / "image" / "boot", work / "boot-files")
+    own = tree.deploy / "image" / "boot"
+    if is_csi:
+        collect_as_installed(tree.root, [own, own.with_name("boot-csi")], work / "boot-files")
+    else:
+        collect(tree.root, own, work / "boot-files")
     for path in (tree.root / "boot").iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (tree.root / "boot/firmware").mkdir()

@@ -11,20 +11,21 @@ _FORMAT = "$(ORIGIN)|$(LABEL)|$(REPO_URI)"
 
 @dataclass(frozen=True, slots=True)
 class Mirrors:
-    """Addresses of the archive, without a slash at the end, and of its security updates."""
+    """Addresses of the archive and its security updates, without a slash at the end, and of one that is not Debian's."""
 
     archive: str
     security: str
+    further: str | None = None
 
     @classmethod
-    def choose(cls, archive: str | None, security: str | None) -> Self:
+    def choose(cls, archive: str | None, security: str | None, further: str | None = None) -> Self:
         """The given addresses; what is not given as `apt` has it. Raises ConfigError when neither says it."""
         found = {} if archive and security else parse_targets(_apt_targets())
         archive = archive or found.get("Debian")
         security = security or found.get("Debian-Security") or (archive and f"{archive.rstrip('/')}-security")
         if not archive or not security:
             raise ConfigError("no Debian mirror is known here: give --mirror, as in http://HOST/debian")
-        return cls(archive.rstrip("/"), security.rstrip("/"))
+        return cls(archive.rstrip("/"), security.rstrip("/"), further)
 
     def sources(self, suites: list[str], components: list[str]) -> str:
         """An apt sources list."""

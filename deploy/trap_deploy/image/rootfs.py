@@ -42,10 +42,13 @@ def unpack(archive: Path, root: Path) -> None:
     run(["tar", "--extract", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-f", archive, "-C", root])
 
 
-def lay_over(tree: Tree, epoch: int) -> None:
+def lay_over(tree: Tree, epoch: int, *, has_system_packages: bool = False) -> None:
     """Put the overlay over the base, decide what starts by itself, and take out what must not be on two traps."""
     shutil.copytree(tree.deploy / "image" / "rootfs", tree.root, symlinks=True, dirs_exist_ok=True)
     (tree.root / "opt/zancudo/bin/python3").symlink_to("/usr/bin/python3")
+    if has_system_packages:  # Picamera2 exists as a package of the system only
+        config = tree.root / "opt/zancudo/pyvenv.cfg"
+        config.write_text(config.read_text().replace("site-packages = false", "site-packages = true"))
     for unit in (tree.deploy / "systemd").glob("*.service"):
         shutil.copy(unit, tree.root / "etc/systemd/system" / unit.name)
     factory = tree.root / FACTORY
