@@ -11,7 +11,7 @@ _FORMAT = "$(ORIGIN)|$(LABEL)|$(REPO_URI)"
 
 @dataclass(frozen=True, slots=True)
 class Mirrors:
-    """Addresses of the archive and its security updates, without a slash at the end, and of one that is not Debian's."""
+    """Addresses of the archive and its security updates, and of an archive that is not Debian's."""
 
     archive: str
     security: str
