@@ -17,8 +17,8 @@ from trap_deploy.image.layout import MIB, Layout
 HOST: Final = "10.0.2.2"
 """This machine, as the guest sees it."""
 COMMAND_LINE: Final = (
-    "console=ttyAMA0 root=LABEL=trap-root ro rootwait fsck.repair=yes panic=10 net.ifnames=0 systemd.getty_auto=0 systemd.ssh_auto=no "
-    "systemd.wants=p.service systemd.default_device_timeout_sec=300"
+    "console=ttyAMA0 root=LABEL=trap-root ro rootwait fsck.repair=yes panic=10 net.ifnames=0 systemd.getty_auto=0 "
+    "systemd.ssh_auto=no systemd.wants=p.service systemd.default_device_timeout_sec=300"
 )
 _CLOCK = ("-icount", "shift=0,sleep=on")
 """An instruction takes the guest a nanosecond, about as on a Pi 3: on a busy machine its timeouts wait for it."""
