@@ -41,14 +41,16 @@ VALIDATION = DecodeSettings(threshold=0.001, iou=0.7, every_class=True)
 def decode(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
     """Boxes of one picture, best first, in input px; `outputs` in the order of head.outputs, batch of one."""
     if head.kind == "split":
-        found = Detections.joined([_at_stride(outputs, head, stride, settings) for stride in head.strides])
+        found = Detections.joined([_at_stride(outputs, head, place, settings) for place in head.places])
     else:
         found = _whole(outputs[0], head, spec, settings)
     return suppress(found, settings.iou, class_aware=settings.every_class, limit=settings.limit)
 
 
-def _at_stride(outputs: Sequence[Tensor], head: HeadSpec, stride: int, settings: DecodeSettings) -> Detections:
-    box_place, cls_place = head.outputs_at(stride) or (0, 0)
+def _at_stride(
+    outputs: Sequence[Tensor], head: HeadSpec, place: tuple[int, int, int], settings: DecodeSettings
+) -> Detections:
+    stride, box_place, cls_place = place
     logits, rows, columns = _by_anchor(outputs[cls_place], head.layout)
     cls_spec, box_spec = head.outputs[cls_place], head.outputs[box_place]
     anchors, classes = _candidates(logits, _least(_logit(settings.threshold), cls_spec), settings.every_class)

@@ -1,5 +1,6 @@
 """The manifest: what a model bundle says about itself."""
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -73,10 +74,15 @@ class HeadSpec(_Model):
             raise ValueError("a split head needs one box and one cls output for every stride")
         return self
 
-    @property
+    @cached_property
     def strides(self) -> tuple[int, ...]:
         """Strides of a split head, ascending."""
         return tuple(sorted({output.stride or 0 for output in self.outputs}))
+
+    @cached_property
+    def places(self) -> tuple[tuple[int, int, int], ...]:
+        """Of a split head, every stride with the positions of its box and cls outputs."""
+        return tuple((stride, *(self.outputs_at(stride) or (0, 0))) for stride in self.strides)
 
     def outputs_at(self, stride: int) -> tuple[int, int] | None:
         """Positions of the box and the cls output of one stride, or None unless there is exactly one of each."""

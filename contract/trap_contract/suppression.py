@@ -67,14 +67,14 @@ def greedy_groups(
 
 def box_areas(boxes: FloatArray) -> FloatArray:
     """Areas (N,) of boxes (N, 4)."""
-    wide, high = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).T
-    areas: FloatArray = wide * high
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    areas: FloatArray = sides[:, 0] * sides[:, 1]
     return areas
 
 
 def intersections(a: FloatArray, b: FloatArray) -> FloatArray:
     """Areas that boxes (N, 4) and (M, 4) share: (N, M)."""
     sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    wide, high = np.moveaxis(np.maximum(sides, 0), 2, 0)
-    overlap: FloatArray = wide * high
+    np.maximum(sides, 0, out=sides)
+    overlap: FloatArray = sides[..., 0] * sides[..., 1]
     return overlap

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trap_agent.benching.conditions import (
     Conditions,
+    _power_mode,
     departures,
     new_throttling,
     peak_megahertz,
@@ -111,6 +112,11 @@ def test_a_pi_5_is_read_from_its_files(tmp_path):
     assert machine.board == "Raspberry Pi 5 Model B Rev 1.0"
     assert machine.memory_mb == 4096
     assert read_conditions(root) == Conditions(("ondemand",), 1500.0, 48.312, 0x20000, 0.1, 50)
+
+
+def test_a_jetson_s_power_mode_is_read():
+    assert _power_mode("NVPM WARN: fan mode is not set!\nNV Power Mode: MAXN_SUPER\n2\n") == "MAXN_SUPER"
+    assert _power_mode("") is None
 
 
 def test_a_machine_that_tells_nothing_is_none_everywhere(tmp_path):

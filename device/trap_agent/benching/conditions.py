@@ -43,7 +43,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What changes: governors, clock in MHz, SoC temperature, throttle bits, load (1 min), and swap in use."""
+    """What changes: governors, clock in MHz, SoC temperature, throttle bits, load (1 min), swap in use.
+
+    A Jetson also has a power mode, which caps its clocks.
+    """
 
     governors: tuple[str, ...]
     megahertz: float | None
@@ -51,6 +54,7 @@ class Conditions:
     throttle: int | None
     load: float | None
     swap_mb: int | None
+    power_mode: str | None = None
 
 
 def read_machine(root: Path = Path("/")) -> Machine:
@@ -83,6 +87,7 @@ def read_conditions(root: Path = Path("/")) -> Conditions:
         throttle=_throttle(root),
         load=float(load[0]) if load else None,
         swap_mb=None if total is None or free is None else total - free,
+        power_mode=_power_mode(_output(["nvpmodel", "-q"])),
     )
 
 
@@ -146,6 +151,11 @@ def _throttle(root: Path) -> int | None:
         return int(text, 16)
     except ValueError:
         return None
+
+
+def _power_mode(answer: str) -> str | None:
+    """What nvpmodel calls the mode, as in: NV Power Mode: MAXN_SUPER."""
+    return next((line.partition(":")[2].strip() for line in answer.splitlines() if "power mode:" in line.lower()), None)
 
 
 def _output(command: Sequence[str]) -> str:

@@ -75,6 +75,7 @@ def _run(one: Measured, place: int, scope: Scope, models: Sequence[dict[str, Any
     summary, model, apart = one.summary(place, scope), models[place], one.spread(place, scope)
     work, peak = model["giga_operations"], model["calculated_peak_giga_per_core"]
     giga = None if work is None or scope != "infer" else work / summary.p50 * 1e3
+    threads = one.job.threads if one.job.tile is None else 1  # of one call; tiles are looked at side by side
     return {
         "model": model["name"],
         "backend": one.backends[place],
@@ -83,7 +84,7 @@ def _run(one: Measured, place: int, scope: Scope, models: Sequence[dict[str, Any
         "milliseconds": summary.as_json(),
         "spread_of_processes": None if apart is None else round(apart, 4),
         "giga_per_second": None if giga is None else round(giga, 1),
-        "ratio_to_calculated_peak": None if giga is None or peak is None else round(giga / peak / one.job.threads, 4),
+        "ratio_to_calculated_peak": None if giga is None or peak is None else round(giga / peak / threads, 4),
         "memory_mb": round(one.memory_mb, 1),
         "samples_ms": [round(float(value) * 1e3, 4) for value in one.samples(place, scope)],
     }
