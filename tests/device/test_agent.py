@@ -99,7 +99,7 @@ def test_an_unreadable_picture_is_a_gap_and_the_others_count(tmp_path, settings)
         efforts = [window.effort for window in collector.stored.values()]
         assert sum(effort.frames_analysed for effort in efforts) == 89
         gaps = [gap.seconds for effort in efforts for gap in effort.gaps if gap.reason == "unreadable"]
-        assert 0 < sum(gaps) <= 1.01  # a second, less where the picture is the first of a window or of the run
+        assert 0 < sum(gaps) < 2  # a second; less where the picture is a window's first, more where it is its last
         seen = sum(effort.observed_s + sum(gap.seconds for gap in effort.gaps) for effort in efforts)
         assert seen == pytest.approx(30 * len(efforts))
 
