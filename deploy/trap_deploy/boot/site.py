@@ -16,6 +16,8 @@ from trap_deploy.children import Child, wait_until
 from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
 
 _START_S = 120.0
+_ASK_EVERY_S = 15.0
+"""Asking starts a program, which takes from the emulator what it needs."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Site:
         while (stored := int(self.check()["stored"])) < count:
             if time.monotonic() > deadline:
                 raise StoreError(f"{stored} windows arrived in {limit_s:.0f} s, {count} were awaited")
-            time.sleep(2)
+            time.sleep(_ASK_EVERY_S)
         return stored
 
 
