@@ -67,8 +67,11 @@ class Video:
         """The picture and truth at `index` / fps seconds; `index` from 0 up, in any order."""
         time_s = index / self._fps
         board = replace(self._board, pixels=self._board.pixels.copy())
-        truth = []
-        for visit in self.visits(time_s):
+        truth, present = [], self.visits(time_s)
+        if len(self._actors) > _CACHED_ACTORS:
+            here = {visit.ordinal for visit in present}
+            self._actors = {ordinal: actor for ordinal, actor in self._actors.items() if ordinal in here}
+        for visit in present:
             labelled = self._show(board, visit, time_s)
             if labelled is not None:
                 truth.append(labelled)
@@ -105,8 +108,6 @@ class Video:
 
     def _actor(self, ordinal: int) -> _Actor:
         if ordinal not in self._actors:
-            if len(self._actors) >= _CACHED_ACTORS:
-                self._actors.clear()
             self._actors[ordinal] = _cast(np.random.default_rng([self._seed, 3, ordinal]))
         return self._actors[ordinal]
 
