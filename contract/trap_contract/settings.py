@@ -89,6 +89,9 @@ class TrapFields(CountFields):
     health: Annotated[float, Field(ge=1, le=86400, description="seconds from one report to the next")] = 60.0
     evidence: Annotated[float, Field(ge=0, le=10_000, description="MB of crops for review a day")] = 0.0
     evidence_disk: Annotated[float, Field(ge=1, le=100_000, description="MB of pictures that may wait")] = 50.0
+    home_assistant: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="its discovery prefix")
+    ] = None
     preview: Annotated[str, AfterValidator(_preview_address), Field(description="[HOST:]PORT")] | None = None
     trust: Path | None = None
 

@@ -32,6 +32,7 @@ from trap_agent.evidence.courier import Courier
 from trap_agent.evidence.witness import CountsFirst, Witness
 from trap_agent.feeds import Feed, open_feed
 from trap_agent.health import Vitals
+from trap_agent.home_assistant import HomeAssistant
 from trap_agent.lens import Lens
 from trap_agent.observer import Observer, OnAnalysed
 from trap_agent.outbox import Outbox
@@ -91,10 +92,10 @@ class Eye:
     plan: WindowPlan
 
     @classmethod
-    def open(cls, settings: AgentSettings, clock: Clock) -> "Eye":
-        """Load the model, open the source. Raises BundleError or SourceError."""
+    def open(cls, settings: AgentSettings, clock: Clock, *, may_be_missing: bool = False) -> "Eye":
+        """Load the model, open the source. Raises BundleError or SourceError, but for a camera that may be missing."""
         detector = load_bundle(settings)
-        source = open_source(settings.source, settings.fps, clock, settings.state_dir)
+        source = open_source(settings.source, settings.fps, clock, settings.state_dir, may_be_missing=may_be_missing)
         model = ModelRef(
             id=detector.manifest.id,
             sha256=detector.sha256,
@@ -167,11 +168,18 @@ class _Running:
     observer: Observer
     shutter: Shutter
 
+    def keep_pace(self) -> None:
+        interval_s, plan = self.eye.source.interval_s, self.eye.plan
+        if interval_s != plan.interval_s:
+            self.eye = replace(self.eye, plan=replace(plan, interval_s=interval_s))
+            self.series.replan(self.eye.plan)
+
 
 def _change(running: _Running, by: Conduct) -> None:
-    """Put the settings that wait in force."""
+    """Put the settings that wait in force, and go by the rate of the camera, which may be another one now."""
     settings = by.take()
     if settings is None:
+        running.keep_pace()
         return
     if settings.fps != running.eye.settings.fps:
         running.shutter.shut()  # a camera that is held can't be opened anew
@@ -245,13 +253,13 @@ class _Post:
         settings, clock, tls = tuning.current, SystemClock(), broker.tls_context()
         if settings.model == INSTALLED:
             begin(SlotFolder(settings.state_dir))
-        eye = Eye.open(settings, clock)
+        eye = Eye.open(settings, clock, may_be_missing=True)
         folder, address, boot = settings.state_dir, settings.address, new_boot()
         outbox = Outbox(folder, address, boot, clock.now().wall_ms, settings.outbox_limit)
         lens = Lens(folder, shown(settings.source))
         vitals = Vitals(address, folder, clock, outbox, lens)
-        rng = np.random.default_rng()
-        witness = Witness(settings, eye.plan, EvidenceBox(folder, round(settings.evidence_disk * 1e6)), rng)
+        box = EvidenceBox(folder, round(settings.evidence_disk * 1e6))
+        witness = Witness(settings, eye.plan, box, np.random.default_rng())
         remote = Remote(
             settings.trap,
             folder,
@@ -262,9 +270,11 @@ class _Post:
             snapshot=witness.snapshot,
         )
         birth = _birth(settings, eye.plan, boot)
-        updater, courier = Updater(settings, clock, request.restart), Courier(witness.box)
-        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote, updater, courier)
-        publisher = Publisher(link, outbox, clock, max(_LEAST_LIVE_S, 2 * settings.window), rng)
+        updater, prefix = Updater(settings, clock, request.restart), settings.home_assistant
+        home = None if prefix is None else HomeAssistant(prefix, address, settings.health)
+        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote, updater, Courier(box), home)
+        live_for_s = max(_LEAST_LIVE_S, 2 * settings.window)
+        publisher = Publisher(link, outbox, clock, live_for_s, np.random.default_rng())
         return cls(eye, outbox, lens, vitals, witness, publisher, updater)
 
     def watch(self, request: StopRequest, tuning: Tuning, manager: ServiceManager) -> None:

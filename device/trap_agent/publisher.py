@@ -34,6 +34,7 @@ from trap_contract.topics import (
 from trap_agent.clock import Clock
 from trap_agent.delivery import MOST_ASKED, Delivery, Parcel
 from trap_agent.evidence.courier import Courier
+from trap_agent.home_assistant import HomeAssistant
 from trap_agent.linkfile import LinkFile, link_file
 from trap_agent.outbox import Outbox
 from trap_agent.remote import Remote
@@ -66,6 +67,7 @@ class Link:
     remote: Remote | None = None
     updater: Updater | None = None
     courier: Courier | None = None
+    home: HomeAssistant | None = None
     told: LinkFile = field(default_factory=link_file)
 
 
@@ -142,15 +144,18 @@ class Publisher:
     def _wait_after(self, error: ZancudoError, lived_s: float, *, is_taken_over: bool) -> None:
         self._link.told.lost(str(error))
         wait_s = self._backoff.wait_s(lived_s)
-        if is_taken_over:
+        if self._finish_at_s is not None:
+            wait_s = min(wait_s, _DRAIN_RETRY_CAP_S)
+        elif is_taken_over:
             wait_s += _TAKEN_OVER_S
+        if is_taken_over:
             log.error("another client took this trap's name; give each trap its own", trap=self._link.trap.trap)
         log.warning("no delivery, windows are kept", error=str(error), held=self._outbox.held, retry_s=round(wait_s, 1))
         self._pause(wait_s)
 
     def _pause(self, seconds: float) -> None:
-        """Wait; `finish` ends the wait once, and makes later ones short."""
-        self._wake.wait(seconds if self._finish_at_s is None else min(seconds, _DRAIN_RETRY_CAP_S))
+        """Wait; `finish` ends the wait, once."""
+        self._wake.wait(seconds)
         if self._finish_at_s is not None:
             self._wake.clear()
 
@@ -179,6 +184,8 @@ class Publisher:
             while self._closed:
                 window = self._closed.popleft()
                 self._delivery.closed((window.boot, window.seq), now_s)
+                if self._link.home is not None and not self._closed:
+                    session.post(self._link.home.state(window))
             self._send_due(session, now_s)
             self._send_losses(session, now_s)
             self._send_picture(session, now_s)
@@ -218,6 +225,8 @@ class Publisher:
         self._is_birth_due = False
         held = self._outbox.held_ranges(self._most_ranges)
         session.publish(BIRTH, self._birth.model_copy(update={"held": held}), retain=True)
+        if self._link.home is not None:
+            session.post(self._link.home.config(self._birth))
 
     def _send_losses(self, session: Session, now_s: float) -> None:
         """Name what never comes; again until it is acknowledged, because nothing else says that it was heard."""

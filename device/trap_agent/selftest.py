@@ -14,11 +14,12 @@ import numpy as np
 from trap_contract.bundle import bundle_digest, read_manifest
 from trap_contract.errors import ConfigError, DeliveryError, MessageError, SourceError, StoreError, ZancudoError
 from trap_contract.messages import Ack, CountBatch, Effort, Gap, ModelRef, State, Window, parse_message
+from trap_contract.pictures import list_pictures, read_picture
 from trap_contract.signature import signature_file, verify_integrity
 from trap_contract.topics import ACK, COUNTS
 
 from trap_agent.clock import Clock, SystemClock, kernel_boot_id
-from trap_agent.counting import analyse
+from trap_agent.counting import Pixels, analyse
 from trap_agent.feeds import open_feed
 from trap_agent.lens import BRIGHT, DARK
 from trap_agent.outbox import Outbox
@@ -26,7 +27,7 @@ from trap_agent.session import UNHEARD, Session
 from trap_agent.settings import AgentSettings
 from trap_agent.sinks import new_boot
 from trap_agent.slots import bundle_path, load_bundle
-from trap_agent.sources import Frame, open_source, shown
+from trap_agent.sources import open_source, shown
 from trap_agent.windows import Draft
 
 FRAME_WITHIN_S = 10.0
@@ -72,7 +73,10 @@ def all_checks(settings: AgentSettings) -> dict[str, Check]:
 
 
 def check_camera(settings: AgentSettings, clock: Clock) -> str:
-    """A frame comes, can be read, and shows something."""
+    """A frame comes, can be read, and shows something; a watched folder's newest picture does, and is not used up."""
+    kind, _, rest = settings.source.partition(":")
+    if kind == "watch":
+        return _check_watched(Path(rest))
     source, place = open_source(settings.source, settings.fps, clock, settings.state_dir), shown(settings.source)
     feed = open_feed(source, clock, np.random.default_rng())
     try:
@@ -82,13 +86,22 @@ def check_camera(settings: AgentSettings, clock: Clock) -> str:
     if frame is None or frame.pixels is None:
         fault = f"no frame within {FRAME_WITHIN_S:.0f} s" if frame is None else "a frame came that can't be read"
         raise SourceError(f"{place}: {fault}: check its cable and power, or whether the file is whole")
-    return _described(place, frame)
+    return _described(place, frame.pixels)
 
 
-def _described(place: str, frame: Frame) -> str:
-    assert frame.pixels is not None
-    height, width = frame.pixels.shape[:2]
-    brightness = float(frame.pixels.mean())
+def _check_watched(folder: Path) -> str:
+    try:
+        newest = max(list_pictures(folder), key=lambda file: file.stat().st_mtime_ns, default=None)
+    except OSError as error:
+        raise SourceError(f"watch:{folder} can't be read: {error.strerror}: make or mount it") from error
+    if newest is None:
+        return f"watch:{folder} can be read, no picture is there yet"
+    return _described(f"watch:{folder}, {newest.name}", read_picture(newest))
+
+
+def _described(place: str, pixels: Pixels) -> str:
+    height, width = pixels.shape[:2]
+    brightness = float(pixels.mean())
     if not DARK <= brightness <= BRIGHT:
         fault = "dark: check the lamp and the lens cap" if brightness < DARK else "white: check exposure and lamp"
         raise SourceError(f"{place}: the picture is {fault}")

@@ -21,6 +21,8 @@ from trap_contract.errors import DeliveryError, MessageError
 from trap_contract.logs import log
 from trap_contract.topics import ACK, COMMAND, COUNTS, DESIRED, RESEND, STATE, TrapAddress, parse_topic
 
+from trap_agent.home_assistant import Post
+
 _KEEPALIVE_S = 30
 _HANDSHAKE_S = 10.0
 _SESSION_EXPIRY_S = 7 * 24 * 3600
@@ -119,6 +121,15 @@ class Session:
         if leaf == COUNTS:
             self._counts.add(mid)
         return True
+
+    def post(self, post: Post) -> None:
+        """Send what is not the trap's protocol, at QoS 1."""
+        wanted: dict[str, object] = {"PayloadFormatIndicator": 1, "ContentType": "application/json"}
+        if post.expiry_s is not None:
+            wanted["MessageExpiryInterval"] = post.expiry_s
+        properties = _properties(PacketTypes.PUBLISH, **wanted)
+        sent = self._client.publish(post.topic, post.text, qos=1, retain=post.is_retained, properties=properties)
+        self._unanswered.add(sent.mid)
 
     def farewell(self, timeout_s: float = 2.0) -> None:
         """Wait a moment until the broker has taken what was published. Raises DeliveryError when it is lost."""

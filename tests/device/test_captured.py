@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from brokers import running_broker
 from trap_agent.sources import captured
 from trap_agent.sources.captured import CapturedSource
 from trap_contract.errors import SourceError
 
-from device.collectors import wait_until
+from device.agents import started_agent
+from device.collectors import tiny_collector, wait_until
 
 FAKE = """
 import json, os, pathlib, signal, sys, time
@@ -216,3 +218,34 @@ def test_what_can_not_be_killed_is_not_opened_twice(pi, monkeypatch):
     watch(source)
     assert "held by a process that can't be killed" in watch(source)[1]
     os.kill(pi.processes[0], signal.SIGKILL)
+
+
+def test_an_agent_whose_camera_is_missing_at_start_reports_the_gap_and_no_zero(tmp_path, bundle):
+    with running_broker(tmp_path) as broker, tiny_collector(broker.port) as collector:
+        flags = ("--model", bundle, "--source", "camera:97", "--window", 1, "--trap", "t-1", "--broker", broker.url)
+        with started_agent(*flags, "--state-dir", tmp_path / "state", log=tmp_path / "log"):
+            wait_until(lambda: len(collector.stored) >= 3, "windows come")
+        last = list(collector.stored.values())[-1]
+        assert (last.counts, [gap.reason for gap in last.effort.gaps]) == (None, ["camera"])
+        assert "the camera is missing, counting begins when it comes" in (tmp_path / "log").read_text()
+
+
+def test_a_camera_that_comes_late_is_opened_and_then_its_rate_is_known(tmp_path, monkeypatch):
+    source = CapturedSource("camera:97", 5, may_be_missing=True)
+    assert source.interval_s == 0.2
+    monkeypatch.setattr(captured, "_COMMAND", (sys.executable, "-c", LATE))
+    frames = source.frames()
+    assert next(frame for frame in frames if frame is not None).pixels is None
+    assert source.interval_s == 0.5
+    frames.close()
+
+
+LATE = """
+import sys, time
+from trap_agent.clock import Moment
+from trap_agent.sources import wire
+sys.stdin.readline()
+wire.send(sys.stdout.buffer, interval_s=0.5)
+wire.send_frame(sys.stdout.buffer, None, Moment(1.0, 1, False))
+time.sleep(60)
+"""

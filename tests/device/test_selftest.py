@@ -47,6 +47,18 @@ def test_a_good_camera_shows_a_picture(settings):
     assert "64x64 px" in check_camera(settings(), SetClock())
 
 
+def test_a_watched_folder_is_tested_by_its_newest_picture_and_nothing_is_used_up(settings, tmp_path):
+    folder = tmp_path / "drop"
+    watching = settings(source=f"watch:{folder}")
+    with pytest.raises(ZancudoError, match="make or mount it"):
+        check_camera(watching, SetClock())
+    folder.mkdir()
+    assert "no picture is there yet" in check_camera(watching, SetClock())
+    save_pictures(folder, 2, "Female", "Male")
+    assert "64x64 px" in check_camera(watching, SetClock())
+    assert not (tmp_path / "state" / "watched.db").exists()
+
+
 @pytest.mark.parametrize(("value", "fault"), [(0, "dark: check the lamp"), (255, "white: check exposure")])
 def test_a_picture_that_shows_nothing_is_said(settings, tmp_path, value, fault):
     cv2.imwrite(str(tmp_path / "blank.png"), np.full((64, 64, 3), value, np.uint8))

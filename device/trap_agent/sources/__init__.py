@@ -49,10 +49,10 @@ class Source(Protocol):
         ...
 
 
-def open_source(spec: str, fps: float | None, clock: Clock, state_dir: Path) -> Source:
+def open_source(spec: str, fps: float | None, clock: Clock, state_dir: Path, *, may_be_missing: bool = False) -> Source:
     """The source that `spec` names, one of SOURCES or a plain path; what must outlive a restart goes to `state_dir`.
 
-    Raises SourceError when there is none, or it gives no pictures.
+    Raises SourceError when there is none, or it gives no pictures; a camera that `may_be_missing` is waited for.
     """
     kind, _, rest = spec.partition(":")
     if kind == "rendered":
@@ -64,7 +64,7 @@ def open_source(spec: str, fps: float | None, clock: Clock, state_dir: Path) -> 
     if kind in CAMERAS:
         from trap_agent.sources.captured import CapturedSource
 
-        return CapturedSource(spec, fps)
+        return CapturedSource(spec, fps, may_be_missing=may_be_missing)
     return _open_path(Path(rest if kind in ("folder", "video") else spec), fps, clock)
 
 

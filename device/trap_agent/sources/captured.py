@@ -10,11 +10,13 @@ from contextlib import suppress
 from typing import IO
 
 from trap_contract.errors import SourceError
+from trap_contract.logs import log
 
 from trap_agent.sources import Frame, Pace, shown, wire
 
 # -P: nothing in the folder where the agent happens to run is imported
 _COMMAND = (sys.executable, "-P", "-m", "trap_agent.sources.capture")
+_GUESSED_FPS = 10.0
 _OPEN_S = 30.0
 _SILENCE_S = 8.0
 """A camera that gives no frame for so long is given up; with the clean-up, that is within 10 s."""
@@ -24,18 +26,24 @@ _PIPE_BYTES = 1 << 20
 
 
 class CapturedSource:
-    """Frames of a camera, at most `fps` a second.
+    """Frames of a camera, at most `fps` a second; `interval_s` is a guess until it has been opened.
 
-    Raises SourceError when the camera is missing or busy, or does not open in time.
+    Raises SourceError when the camera is missing or busy, or does not open in time, unless it `may_be_missing`.
     """
 
     pace: Pace = "live"
 
-    def __init__(self, spec: str, fps: float | None) -> None:
+    def __init__(self, spec: str, fps: float | None, *, may_be_missing: bool = False) -> None:
         self._name = shown(spec)
         self._request = json.dumps({"source": spec, "fps": fps}).encode() + b"\n"
+        self.interval_s = 1 / (fps or _GUESSED_FPS)
         self._process, self._pipe = self._start()
-        self.interval_s = self._greet()
+        try:
+            self.interval_s = self._greet()
+        except SourceError as error:
+            if not may_be_missing:
+                raise
+            log.error("the camera is missing, counting begins when it comes", error=str(error))
 
     def frames(self) -> Generator[Frame | None, None, None]:
         """Frames as they come; the camera is opened again if it was lost.
@@ -46,7 +54,7 @@ class CapturedSource:
             if self._process.poll() is None:
                 raise SourceError(f"{self._name} is held by a process that can't be killed: restart the board")
             self._process, self._pipe = self._start()
-            self._greet()
+            self.interval_s = self._greet()
         try:
             yield from self._receive()
         finally:
