@@ -25,7 +25,7 @@ from trap_contract.dataset import read_labels
 from trap_deploy.children import Child, wait_until
 from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
 from trap_deploy.invitation import link_for, token_for
-from trap_deploy.page_picture import take_picture
+from trap_deploy.page_picture import take_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 BOARDS = ROOT.parent / "shared" / "data" / "trapboard" / "images" / "val"
@@ -68,7 +68,8 @@ def count_through_the_chain(model: Path, boards: Path, tile: int, expected: int,
             subprocess.run([*command, "--broker", f"mqtt://127.0.0.1:{MQTT_PORT}"], check=True)
             windows = stored_windows(token_for("first-count", database_in(folder)))
             if page is not None:
-                take_picture(link_for("first-count", database_in(folder), f"http://127.0.0.1:{HTTP_PORT}/"), page)
+                link = link_for("first-count", database_in(folder), f"http://127.0.0.1:{HTTP_PORT}/")
+                take_pictures(link, {f"/traps/default/{TRAP}": page})
         finally:
             collector.stop(10)
             broker.stop(10)

@@ -1,10 +1,11 @@
-"""Take the README's picture of the page from the running demo: `make pictures`."""
+"""Take the documents' pictures of the pages from the running demo: `make pictures`."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from trap_deploy.page_picture import take_picture
+from trap_deploy.demo import TRAP
+from trap_deploy.page_picture import take_pictures
 
 DOCS = Path(__file__).resolve().parent
 HTTP_PORT, MQTT_PORT = 8767, 18832
@@ -21,7 +22,7 @@ def main() -> None:
             if line.startswith("dashboard: "):
                 address = line.split()[1]
             if number == LOOK_AFTER_LINES:
-                take_picture(address, DOCS / "dashboard.png")
+                take_pictures(address, {"/": DOCS / "dashboard.png", f"/traps/default/{TRAP}": DOCS / "trap-page.png"})
     sys.exit(demo.returncode)
 
 

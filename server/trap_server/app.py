@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trap_contract.errors import ConfigError
 
@@ -18,6 +19,7 @@ from trap_server.accounts.rates import Rates
 from trap_server.api import (
     commands,
     deployments,
+    enrolments,
     evidence,
     fleet,
     history,
@@ -41,6 +43,7 @@ API: tuple[tuple[APIRouter, str], ...] = (
     (evidence.router, "evidence"),
     (review.router, "review"),
     (commands.router, "commands"),
+    (enrolments.router, "enrolment"),
     (quality.router, "operation"),
     (deployments.router, "deployments"),
     (people.router, "accounts"),
@@ -61,7 +64,9 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = wall_clock_ms) -> FastAPI:
+def build_app(
+    engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = wall_clock_ms, fleet_folder: Path | None = None
+) -> FastAPI:
     """The API, the page and the operator's endpoints on one database, opened for reading and for writing."""
     app = FastAPI(
         title="zancudo",
@@ -73,6 +78,7 @@ def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = 
     app.state.engine = engine
     app.state.writing = writing
     app.state.clock = clock
+    app.state.fleet = fleet_folder
     app.state.newsroom = Newsroom(engine, clock)
     app.state.rates = Rates(clock)
     app.include_router(login.router, tags=["login"])
@@ -88,6 +94,7 @@ def build_app(engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = 
     app.add_exception_handler(ConfigError, _asked_wrong)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(LoginNeededError, _nobody)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(SafeHeaders)
     return app
 

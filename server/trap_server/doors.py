@@ -15,6 +15,7 @@ from trap_server.accounts.people import checked_name
 from trap_server.api.access import Connection, NowMs, Writing, writing_engine_of
 from trap_server.api.entry import COOKIE, address_of, let_in, limit, refuse_foreign
 from trap_server.api.login import knock
+from trap_server.dashboard import languages
 
 FORM_BYTES = 16_384
 
@@ -133,4 +134,5 @@ def _inside(request: Request, secret: str, wanted: str) -> Response:
 
 def _page(request: Request, template: str, status: int = 200, **content: Any) -> Response:
     headers = {"cache-control": "no-store"}
+    content = {**languages.reader_of(request), **content}
     return templates.TemplateResponse(request, template, content, status_code=status, headers=headers)

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     collector: Annotated[str, Field(pattern="^[A-Za-z0-9-]{1,64}$")] = "zancudo-collector"
     """MQTT client id: stable, one per replica, for the broker keeps its queue by this name."""
     database: str = "sqlite:///zancudo.db"
+    fleet: Path | None = None
+    """Folder of `trap-fleet init`, from which traps are enrolled by the page."""
     evidence_mb: Annotated[int, Field(ge=0)] = 100
     """JPEG megabytes kept of each trap; the oldest pictures go first."""
     host: str = "127.0.0.1"

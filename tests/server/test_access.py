@@ -21,6 +21,7 @@ LEAST = {  # what a viewer may not; whatever is not named here only reads
     ("POST", "/api/v1/review/labels"): "operator",
     ("DELETE", "/api/v1/review/labels/{number}"): "operator",
     ("POST", "/api/v1/traps/{tenant}/{trap}/commands"): "operator",
+    ("POST", "/api/v1/enrolments"): "operator",
     ("GET", "/api/v1/people"): "admin",
     ("POST", "/api/v1/people"): "admin",
     ("PATCH", "/api/v1/people/{name}"): "admin",

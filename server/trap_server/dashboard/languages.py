@@ -4,9 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from fastapi import Request
 
 NAMES = {"en": "English", "es": "Español", "pt": "Português"}
 DEFAULT = "en"
+THEMES = ("auto", "light", "dark")
 
 Texts = Mapping[str, str]
 
@@ -29,6 +33,13 @@ def translator(language: str) -> Callable[[str], str]:
     """What templates call for a text. Raises KeyError for one that nobody wrote."""
     texts = texts_of(language)
     return lambda key: texts[key]
+
+
+def reader_of(request: Request) -> dict[str, Any]:
+    """What every template needs to know of a reader: language, its texts, theme."""
+    language = choose(request.cookies.get("language"), request.headers.get("accept-language"))
+    theme = request.cookies.get("theme")
+    return {"language": language, "t": translator(language), "theme": theme if theme in THEMES else THEMES[0]}
 
 
 def _ordered(accepted: str) -> list[str]:

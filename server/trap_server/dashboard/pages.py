@@ -36,23 +36,20 @@ FLEET_COLUMNS = (
     ("picture", "number"),
 )
 OPERATE_TABS = ("places", "enrol", "rollouts", "people", "tokens", "audit")
-THEMES = ("auto", "light", "dark")
 
 
 def render(
     request: Request, visitor: Caller, connection: Connection, now_ms: int, page: str, *, section: str = "", **more: Any
 ) -> Response:
     """One page in the reader's language and theme."""
-    language = languages.choose(request.cookies.get("language"), request.headers.get("accept-language"))
-    theme = request.cookies.get("theme", "auto")
+    reader = languages.reader_of(request)
+    language = reader["language"]
     content = {
+        **reader,
         "page": page,
         "section": section or page,
         "pages": PAGES,
-        "language": language,
         "languages": languages.NAMES,
-        "t": languages.translator(language),
-        "theme": theme if theme in THEMES else "auto",
         "person": visitor,
         "live": True,
         "ingest": queries.ingest_health(queries.collectors(connection), now_ms),

@@ -54,7 +54,7 @@ export function listen(query, handlers, again = () => {}) {
   /** An error may mean that the session has ended: then `api` leads to the login. */
   async function retry() {
     try {
-      await api("/api/v1/summary");
+      await api("/api/v1/me");
     } catch (error) {
       if (error instanceof Refused && error.status === 401) return;
     }
