@@ -123,6 +123,21 @@ class Provenance(_Model):
     tools: dict[str, str] = {}
 
 
+class GoldenBox(_Model):
+    """What was found in a golden picture: class index, score, and x0, y0, x1, y1 in the picture's px."""
+
+    name: Annotated[int, Field(ge=0)]
+    score: Fraction
+    box: tuple[float, float, float, float]
+
+
+class Golden(_Model):
+    """A picture as a JPEG in base64, and what this very file found in it when it was built."""
+
+    jpeg: Annotated[str, Field(pattern="^[A-Za-z0-9+/]+=*$")]
+    found: tuple[GoldenBox, ...]
+
+
 class Manifest(_Model):
     """What travels inside every bundle of ours; a stock Ultralytics export is given one when it is opened."""
 
@@ -139,6 +154,7 @@ class Manifest(_Model):
     provenance: Provenance = Provenance()
     metrics_float: Metrics | None = None
     metrics: Metrics | None = None
+    golden: tuple[Golden, ...] = ()
     licence: str = "AGPL-3.0-or-later"
     stock: bool = False
 

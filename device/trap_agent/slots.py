@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from trap_contract.detector import Detector
 from trap_contract.errors import BundleError, ConfigError, StoreError
+from trap_contract.golden import check_golden
 from trap_contract.letterbox import Pixels
 from trap_contract.logs import log
 from trap_contract.signature import content_digest, load_public_key, signature_file, verify_bundle, verify_integrity
@@ -144,18 +145,21 @@ def roll_back(folder: SlotFolder) -> Slots:
 
 
 def check_plausible(bundle: Path) -> str:
-    """Run a bundle on drawn boards and a plain grey picture; what was seen.
+    """Run a bundle on its golden pictures, on drawn boards and on a plain grey picture; what was seen.
 
-    Checked is that it loads and runs, that every box lies in its picture with a score in 0..1, that no picture has as
-    many boxes as decoding allows, and that plain grey has few. That it counts rightly is not checked.
+    Checked is that it loads and runs, that it finds in the golden pictures what it found when it was built, that every
+    box lies in its picture with a score in 0..1, that no picture has as many boxes as decoding allows, and that plain
+    grey has few. A bundle without golden pictures (a stock export) is not checked for counting rightly.
     Raises BundleError.
     """
     detector = Detector.load(bundle)
+    golden = check_golden(detector, str(bundle))
     counts = [_sane_count(detector, pixels, bundle) for pixels in drawn_boards()]
     on_grey = _sane_count(detector, np.full((_BOARD_PX, _BOARD_PX, 3), 114, np.uint8), bundle)
     if on_grey > _MOST_ON_GREY:
         raise BundleError(f"{bundle}: sees {on_grey} insects in a plain grey picture: export it again")
-    return f"ran on {_BOARDS} drawn boards ({', '.join(map(str, counts))} boxes) and a grey picture ({on_grey})"
+    known = f"finds what it should in {golden} golden pictures" if golden else "has no golden pictures"
+    return f"{known}; ran on {_BOARDS} drawn boards ({', '.join(map(str, counts))} boxes) and a grey one ({on_grey})"
 
 
 def drawn_boards() -> list[Pixels]:

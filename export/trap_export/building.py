@@ -11,17 +11,21 @@ from trap_contract.bundle import bundle_digest, embed_manifest
 from trap_contract.dataset import DataSet
 from trap_contract.detector import Detector
 from trap_contract.errors import BundleError, DataError, StoreError
+from trap_contract.golden import MARGIN, recorded
+from trap_contract.letterbox import Pixels
 from trap_contract.manifest import HeadSpec, InputSpec, Manifest, Metrics, Provenance
+from trap_contract.pictures import read_picture
 from trap_contract.signature import signature_file
 
 from trap_export import jetson, onnx, openvino, tflite
 from trap_export.calibration import Calibration, choose_calibration, load_calibration
 from trap_export.costs import latencies
-from trap_export.evaluation import best_threshold, measure, score_pictures
+from trap_export.evaluation import Scored, best_threshold, measure, on_trap, score_pictures
 from trap_export.gate import Limits, metric_faults
 from trap_export.network import Network, load_network
 from trap_export.reference import reference_detector
 from trap_export.report import Bundle, Tried, write_reports
+from trap_export.samples import spread
 from trap_export.structure import structure_faults, symmetry_faults
 from trap_export.variants import Variant
 
@@ -65,6 +69,8 @@ FORMATS: dict[str, Target] = {
 }
 DEFAULT_FORMATS = ("tflite", "onnx", "openvino")
 TRAP_IOU = 0.5
+GOLDEN = 3
+"""Pictures that travel in a bundle, about 15 kB each at 224 px."""
 EQUAL = 0.001
 """Variants of a sweep whose mAP50-95 differ by less are equal, and the faster one is taken.
 
@@ -106,13 +112,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What all files of a build share: `reference` is what the network itself finds and scores."""
+    """What all files of a build share: `reference` is what the network itself scores, `golden` travels in them."""
 
     plan: Plan
     network: Network
     calibration: Calibration
     base: Manifest
     reference: Metrics
+    golden: list[Pixels]
     tell: Callable[[str], None]
 
 
@@ -143,7 +150,7 @@ def _build_aside(
     threshold = best_threshold(scored)
     reference = measure(scored, plan.data.names, threshold, base.iou)
     base = base.model_copy(update={"threshold": threshold, "metrics_float": reference})
-    work = Work(plan, network, calibration, base, reference, tell)
+    work = Work(plan, network, calibration, base, reference, _golden_pictures(plan.data, scored, base), tell)
     bundles = [bundle for name in plan.formats for bundle in _format(work, name, aside)]
     tell("timing and reporting")
     reports = write_reports(bundles, plan.data, scored, base, aside, rounds=plan.rounds)
@@ -151,6 +158,13 @@ def _build_aside(
     for report in reports:
         report.replace(plan.out / report.name)
     return published
+
+
+def _golden_pictures(data: DataSet, scored: list[Scored], base: Manifest) -> list[Pixels]:
+    """Val pictures in which the network surely finds insects, evenly spaced; of any kind where there are none."""
+    sure = [place for place, one in enumerate(scored) if len(on_trap(one.found, base.threshold + MARGIN, base.iou))]
+    places, pictures = sure or list(range(len(scored))), data.pictures("val")
+    return [read_picture(pictures[places[place]]) for place in spread(len(places), GOLDEN)]
 
 
 def _writable(out: Path) -> None:
@@ -199,9 +213,10 @@ def _finished(work: Work, target: Target, path: Path, precision: str, variant: V
     provenance = work.base.provenance.model_copy(update=known)
     manifest = work.base.model_copy(update={**changes, "provenance": provenance})
     embed_manifest(path, manifest)
-    scored = list(score_pictures(Detector.load(path), work.plan.data, "val"))
+    detector = Detector.load(path)
+    scored = list(score_pictures(detector, work.plan.data, "val"))
     metrics = measure(scored, work.plan.data.names, manifest.threshold, manifest.iou)
-    embed_manifest(path, manifest.model_copy(update={"metrics": metrics}))
+    embed_manifest(path, manifest.model_copy(update={"metrics": metrics, "golden": recorded(detector, work.golden)}))
     faults = _faults(work, target, path, manifest, metrics)
     return Bundle(path, bundle_digest(path), precision, str(variant or ""), metrics, scored, faults)
 

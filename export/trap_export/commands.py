@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # the module imports every converter
 app = typer.Typer(help="Model bundles: build, eval, sign, show.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True)
 CACHE = Path(".cache/zancudo")
+_PIXELS: Final = {"golden": {"__all__": {"jpeg"}}}
+"""What nobody wants to read of a manifest."""
 
 Data = Annotated[Path, typer.Option("--data", help="Data set YAML: train calibrates, val measures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -129,9 +131,9 @@ def show(
         raise BundleError(f"{bundle}: holds no manifest of ours; trap-export build makes one that does")
     seal = inspect(bundle, [load_public_key(file) for file in trust or []])
     if as_json:
-        print(json.dumps({"manifest": manifest.model_dump(mode="json"), **seal.as_json()}))
+        print(json.dumps({"manifest": manifest.model_dump(mode="json", exclude=_PIXELS), **seal.as_json()}))
     else:
-        print(manifest.to_json())
+        print(manifest.model_dump_json(indent=1, exclude=_PIXELS))
         print(seal.text())
     if seal.fault and (trust or seal.key):
         raise BundleError(seal.fault)

@@ -30,7 +30,7 @@ def write_float(network: Network, file: Path) -> None:
 
 def write_int8(network: Network, float_file: Path, calibration: Calibration, variant: Variant, file: Path) -> None:
     """Quantise explicitly, every zero point 0."""
-    onnx.quantise(network, float_file, calibration, variant, file, options=_EXPLICIT)
+    onnx.quantise(network, float_file, calibration, variant, file, activations="int8", options=_EXPLICIT)
 
 
 def describe(network: Network, file: Path) -> tuple[InputSpec, HeadSpec]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from trap_contract.bundle import embed_manifest
 from trap_contract.runtimes import open_runtime
-from trap_contract.runtimes.onnx import providers
+from trap_contract.runtimes.onnx import overflows, providers
 
 from contract.graphs import make_manifest, write_onnx
 
@@ -37,3 +37,17 @@ def test_tensorrt_computes_int8_only_in_a_model_that_says_so(tmp_path: Path, pre
 
 def test_the_runtime_says_which_provider_it_got(tmp_path: Path) -> None:
     assert open_runtime(bundle(tmp_path, "float32"), 1).description == "onnx-cpu, 1 threads"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "is_narrow"),
+    [
+        ("flags\t\t: fpu sse2 avx2", True),
+        ("flags\t\t: fpu sse2 avx2 avx512_vnni", False),
+        ("flags\t\t: fpu sse2 avx2 avx_vnni", False),
+        ("Features\t: fp asimd asimddp", False),
+        ("", False),
+    ],
+)
+def test_only_an_x86_without_vnni_must_be_told_to_widen_its_products(cpuinfo: str, is_narrow: bool) -> None:
+    assert overflows(cpuinfo) is is_narrow

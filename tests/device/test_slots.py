@@ -15,11 +15,15 @@ from trap_agent.agent import StopRequest, deliver_windows
 from trap_agent.settings import AgentSettings, load_settings
 from trap_agent.slots import SlotFolder, TrialSink, begin, check_plausible, load_bundle, roll_back
 from trap_agent.trial import GOOD_WINDOWS, MOST_STARTS
-from trap_contract.errors import BundleError, ConfigError, ZancudoError
+from trap_contract.bundle import embed_manifest
+from trap_contract.detector import Detector
+from trap_contract.errors import BundleError, ConfigError, DataError, ZancudoError
+from trap_contract.golden import recorded
+from trap_contract.manifest import Golden, GoldenBox
 from trap_contract.messages import Effort, Latency
 from trap_contract.signature import content_digest, sign, signature_file
 
-from device.bundles import save_pictures, write_bundle
+from device.bundles import paint, save_pictures, write_bundle
 from device.collectors import tiny_collector
 from device.samples import draft
 
@@ -97,7 +101,7 @@ def test_without_a_bundle_the_next_step_is_said(folder):
 
 def test_an_installed_bundle_is_a_copy_that_counts_and_passes_its_trial(folder, old):
     text = folder.install(old, None)
-    assert "unsigned; ran on 3 drawn boards" in text
+    assert "unsigned; has no golden pictures; ran on 3 drawn boards" in text
     assert begin(folder).read_bytes() == old.read_bytes()
     old.unlink()
     kept, restarts = watch(folder, GOOD_WINDOWS, 10.0)
@@ -147,6 +151,50 @@ def test_a_second_installation_waits_for_the_trial_or_a_roll_back(folder, old, n
     with pytest.raises(ConfigError, match="no other bundle"):
         roll_back(folder)
     folder.install(new, None)
+
+
+def with_golden(bundle: Path, **changes: object) -> Path:
+    """The bundle with a golden picture of one Female and one Male, its first box as told by `changes`."""
+    detector = Detector.load(bundle)
+    (golden,) = recorded(detector, [paint("Female", "Male")])
+    boxes = (golden.found[0].model_copy(update=changes), *golden.found[1:])
+    altered = golden.model_copy(update={"found": boxes})
+    embed_manifest(bundle, detector.manifest.model_copy(update={"golden": (altered,)}))
+    return bundle
+
+
+def test_a_bundle_that_finds_in_its_golden_pictures_what_it_found_when_built_is_installed(folder, new):
+    assert "finds what it should in 1 golden pictures" in folder.install(with_golden(new), None)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": 2}, "2 insects expected, 2 found, of the sure ones 1 lost and 1 new"),
+        ({"box": (40.0, 40.0, 60.0, 60.0)}, "1 lost and 1 new"),
+    ],
+)
+def test_a_bundle_that_finds_something_else_in_them_is_refused_and_the_active_one_stays(folder, old, new, change, told):
+    pass_trial(folder, old)
+    with pytest.raises(BundleError, match=f"golden picture 1 of 1: .*{told}"):
+        folder.install(with_golden(new, **change), None)
+    assert begin(folder).name == "old.onnx"
+
+
+def test_a_box_near_the_threshold_may_come_or_go_in_a_golden_picture(folder, new):
+    detector = Detector.load(new)
+    faint = GoldenBox(name=2, score=detector.manifest.threshold + 0.05, box=(40.0, 40.0, 60.0, 60.0))
+    (golden,) = recorded(detector, [paint("Female")])
+    more = golden.model_copy(update={"found": (*golden.found, faint)})
+    embed_manifest(new, detector.manifest.model_copy(update={"golden": (more,)}))
+    assert "finds what it should" in folder.install(new, None)
+
+
+def test_a_golden_picture_that_is_no_picture_is_refused_in_one_line(folder, new):
+    broken = Golden(jpeg="Z29sZA==", found=())
+    embed_manifest(new, Detector.load(new).manifest.model_copy(update={"golden": (broken,)}))
+    with pytest.raises(DataError, match="a golden picture: can't be read as a picture"):
+        folder.install(new, None)
 
 
 def signed(bundle: Path, key: Ed25519PrivateKey) -> Path:

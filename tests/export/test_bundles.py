@@ -13,9 +13,11 @@ from trap_contract.bundle import bundle_digest, read_manifest
 from trap_contract.decode import DecodeSettings
 from trap_contract.detections import Detections
 from trap_contract.detector import Detector
+from trap_contract.errors import BundleError
+from trap_contract.golden import check_golden
 from trap_contract.pictures import read_picture
 from trap_contract.suppression import iou_matrix
-from trap_export.building import TOOLS, Plan, build
+from trap_export.building import GOLDEN, TOOLS, Plan, build
 
 from export.conftest import FORMATS
 
@@ -66,6 +68,20 @@ def test_a_bundle_opens_in_the_trap_s_detector(bundles: dict[str, Path], name: s
     assert detector.manifest.head.kind == "split"
     assert detector.manifest.head.strides == (8, 16)
     assert not detector.manifest.stock
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_carries_golden_pictures_and_finds_in_them_what_it_says(bundles: dict[str, Path], name: str) -> None:
+    detector = Detector.load(bundles[name])
+    assert check_golden(detector, name) == GOLDEN
+    assert all(picture.found for picture in detector.manifest.golden)
+
+
+def test_golden_pictures_refuse_what_no_longer_finds_their_insects(bundles: dict[str, Path]) -> None:
+    stranger = Detector.load(bundles["onnx-float32"])
+    blind = replace(stranger.settings, threshold=0.99)
+    with pytest.raises(BundleError, match=r"golden picture 1 of 3: \d+ insects expected, 0 found"):
+        check_golden(stranger.with_settings(blind), "x.onnx")
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -16,6 +16,7 @@ DOCUMENTS = [
     "models/README.md",
     "docs/first-count.md",
     "docs/distillation.md",
+    "docs/export.md",
     "docs/trap.md",
     "docs/collector.md",
     "docs/image.md",

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,12 @@ class Part:
         from ultralytics import YOLO
 
         from trap_training.distillation import Lesson, lesson_trainer
+        from trap_training.half import half_networks, has_bfloat16
 
-        trainer = lesson_trainer(self.lesson or Lesson())
-        YOLO(model, task="detect").train(trainer=trainer, **arguments)
+        trainer, device = lesson_trainer(self.lesson or Lesson()), self.setting.device
+        is_half = self.setting.optimisation.half and has_bfloat16(device)
+        with half_networks(device) if is_half else nullcontext():
+            YOLO(model, task="detect").train(trainer=trainer, **arguments)
 
     def _arguments(self) -> dict[str, Any]:
         setting = self.setting
@@ -98,7 +102,7 @@ class Part:
             "name": self.folder.name,
             "exist_ok": True,
             "patience": 0,
-            **setting.optimisation.model_dump(),
+            **setting.optimisation.model_dump(exclude={"half"}),
             **setting.augmentation.model_dump(),
         }
         if self.weights is not None:

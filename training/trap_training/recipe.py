@@ -87,6 +87,7 @@ class Optimisation(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0005
     warmup_epochs: Annotated[float, Field(ge=0)] = 3.0
     cos_lr: bool = False
+    half: bool = False  # networks compute in bfloat16 where the processor has it, at twice the speed
 
 
 class Augmentation(Strict):

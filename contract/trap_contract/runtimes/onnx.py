@@ -34,6 +34,8 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
+        if overflows(_cpuinfo()):
+            options.add_session_config_entry("session.x64quantprecision", "1")
         wanted = providers(onnxruntime.get_available_providers(), path)
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
@@ -47,6 +49,20 @@ class OnnxRuntime:
     def run(self, tensor: Tensor) -> list[Tensor]:
         """Outputs for one input tensor."""
         return list(self._session.run(None, {self.input.name: tensor}))
+
+
+def overflows(cpuinfo: str) -> bool:
+    """Whether a processor, by its /proc/cpuinfo, is an x86 that adds uint8 by int8 products in 16 bits.
+
+    There ONNX Runtime must be told to widen them. Where VNNI adds in 32 bits that costs half of its speed.
+    """
+    flags = {flag for line in cpuinfo.splitlines() if line.startswith("flags") for flag in line.split()}
+    return "sse2" in flags and not flags & {"avx512_vnni", "avx_vnni"}
+
+
+def _cpuinfo() -> str:
+    source = Path("/proc/cpuinfo")
+    return source.read_text() if source.exists() else ""
 
 
 def providers(available: Collection[str], path: Path) -> list[tuple[str, dict[str, Any]]]:
