@@ -17,20 +17,28 @@ from trap_contract.errors import ConfigError
 from trap_server import doors, operation
 from trap_server.accounts.rates import Rates
 from trap_server.api import (
+    alerts,
     commands,
     deployments,
     enrolments,
     evidence,
+    exports,
     fleet,
+    gaps,
     history,
     login,
+    models,
     nights,
+    notes,
     people,
     quality,
+    refused,
     review,
+    sex_ratio,
     traps,
 )
 from trap_server.api.entry import LoginNeededError, Needs
+from trap_server.conditional import Conditional
 from trap_server.dashboard import pages
 from trap_server.live import Newsroom
 from trap_server.version import software_version
@@ -44,6 +52,13 @@ API: tuple[tuple[APIRouter, str], ...] = (
     (review.router, "review"),
     (commands.router, "commands"),
     (enrolments.router, "enrolment"),
+    (sex_ratio.router, "counts"),
+    (exports.router, "counts"),
+    (notes.router, "counts"),
+    (gaps.router, "operation"),
+    (refused.router, "operation"),
+    (models.router, "operation"),
+    (alerts.router, "operation"),
     (quality.router, "operation"),
     (deployments.router, "deployments"),
     (people.router, "accounts"),
@@ -94,6 +109,7 @@ def build_app(
     app.add_exception_handler(ConfigError, _asked_wrong)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(LoginNeededError, _nobody)
+    app.add_middleware(Conditional)  # within the next: what is compressed differs each time
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(SafeHeaders)
     return app

@@ -18,7 +18,7 @@ from trap_server.account_commands import people_app, tokens_app
 from trap_server.audit import Account, take_account
 from trap_server.database import open_database, open_for_reading
 from trap_server.deployments import deployments
-from trap_server.exporting.export import Exported, Format, accuracy_of, export
+from trap_server.exporting.export import Exported, Format, accuracy_of, export, with_progress
 from trap_server.exporting.metadata import ExportMetadata
 from trap_server.exporting.reading import Period, Selection
 from trap_server.exporting.rows import Places
@@ -156,7 +156,16 @@ def export_counts(
     )
     with open_for_reading(read_settings(database=database).database).begin() as connection:
         places = Places(deployments(connection).values())
-        done = export(connection, format_, out, period=by, selection=selection, places=places, metadata=metadata)
+        done = export(
+            connection,
+            format_,
+            out,
+            period=by,
+            selection=selection,
+            places=places,
+            metadata=metadata,
+            followed=with_progress,
+        )
     print(json.dumps(asdict(done)) if as_json else _exported(done))
 
 

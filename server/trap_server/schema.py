@@ -337,3 +337,18 @@ audit = sa.Table(
     sa.Column("details", sa.JSON, nullable=False),
     sqlite_autoincrement=True,
 )
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("tenant", sa.String(36), nullable=False),
+    sa.Column("trap", sa.String(36), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("text", sa.String(200), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("by", sa.String(220), nullable=False),
+    sa.Column("written_ms", sa.BigInteger, nullable=False),
+    sa.Index("notes_of_trap", "tenant", "trap"),
+    sqlite_autoincrement=True,
+)

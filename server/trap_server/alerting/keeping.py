@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from trap_contract.errors import ConfigError
 
 from trap_server import schema
-from trap_server.alerting.engine import Alert, Key
+from trap_server.alerting.engine import Alert, Key, State
 
 _A = schema.alerts.c
 
@@ -17,9 +17,19 @@ def live_alerts(connection: sa.Connection) -> dict[Key, Alert]:
     return {alert.key: alert for alert in _alerts(connection, _A.closed_ms.is_(None))}
 
 
-def alerts(connection: sa.Connection, limit: int) -> list[Alert]:
-    """The newest alerts, closed ones too, newest first."""
-    return _alerts(connection, limit=limit)
+def alerts(
+    connection: sa.Connection,
+    limit: int,
+    *,
+    state: State | None = None,
+    tenant: str | None = None,
+    trap: str | None = None,
+    before: int | None = None,
+) -> list[Alert]:
+    """The newest alerts, closed ones too, newest first; of one state, tenant or trap, or older than `before`."""
+    wanted = {_A.state: state, _A.tenant: tenant, _A.trap: trap}
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    return _alerts(connection, *conditions, *([] if before is None else [_A.id < before]), limit=limit)
 
 
 def untold(connection: sa.Connection, senders: Iterable[str], since_ms: int) -> list[tuple[Alert, str]]:

@@ -3,6 +3,7 @@
 Who asks is in `entry.py`.
 """
 
+import datetime as dt
 import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -70,6 +71,7 @@ NameText = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 Name = Annotated[NameText, Path()]
 Number = Annotated[int, Path(ge=1, le=MAX_SEQ)]
 Moment = Annotated[int, Query(ge=0, le=MAX_SEQ, description="milliseconds since 1970, UTC")]
+Date = Annotated[dt.date | None, Query(description="local date of the evening; for hours and windows a date in UTC")]
 After = Annotated[int, Query(ge=0, le=MAX_SEQ, description="next_cursor of the last page")]
 Before = Annotated[int | None, Query(ge=1, le=MAX_SEQ, description="next_cursor of the last page; newest first")]
 Limit = Annotated[int, Query(ge=1, le=1000)]

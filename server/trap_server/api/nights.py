@@ -1,6 +1,5 @@
 """Trap-nights and hours of many traps, with their effort."""
 
-import datetime as dt
 from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated
@@ -9,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Query
 from trap_contract.topics import NAME_PATTERN
 
 from trap_server.answers import RowAnswer, RowsAnswer
-from trap_server.api.access import Connection, Limit, NameText, NowMs
+from trap_server.api.access import Connection, Date, Limit, NameText, NowMs
 from trap_server.deployments import deployments
 from trap_server.exporting.reading import Period, Selection, read_rows
 from trap_server.exporting.rows import Places, Row
@@ -22,7 +21,6 @@ CURSOR = rf"^{NAME_PATTERN}:{NAME_PATTERN}:\d{{1,16}}$"
 
 router = APIRouter(prefix="/api/v1")
 
-Date = Annotated[dt.date | None, Query(description="local date of the evening; for hours a date in UTC")]
 Cursor = Annotated[str | None, Query(pattern=CURSOR, description="next_cursor of the last page")]
 
 

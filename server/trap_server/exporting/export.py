@@ -55,8 +55,9 @@ def export(
     selection: Selection,
     places: Places,
     metadata: ExportMetadata,
+    followed: Callable[[Iterable[Row]], Iterable[Row]] = iter,
 ) -> Exported:
-    """Write one export; `out` is there only when it is complete.
+    """Write one export; `out` is there only when it is complete. `followed` sees the rows pass.
 
     Raises ConfigError for a format that has no such period, an `out` that is there already, or a missing library;
     DataError when the format needs what is not known.
@@ -65,7 +66,7 @@ def export(
         raise ConfigError(f"--by {period}: {format_} is a format of trap-nights; csv and parquet know every period")
     rows = read_rows(connection, period, selection, places, metadata.created_at_ms)
     with published(out) as folder:
-        seen = WRITERS[format_](folder, _followed(rows), places, metadata)
+        seen = WRITERS[format_](folder, followed(rows), places, metadata)
     return Exported(str(out), format_, seen.rows, sorted(seen.models), seen.begins_ms, seen.ends_ms)
 
 
@@ -82,5 +83,6 @@ def accuracy_of(bundles: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def _followed(rows: Iterable[Row]) -> Iterator[Row]:
+def with_progress(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, with a bar on standard error."""
     return iter(track(rows, "exporting", console=Console(stderr=True)))

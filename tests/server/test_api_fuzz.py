@@ -1,0 +1,48 @@
+"""Every operation of the OpenAPI document, asked with what fits it and with what does not: never a 5xx."""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from argon2 import PasswordHasher
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case
+from schemathesis.schemas import BaseSchema
+from trap_server.accounts import passwords
+from trap_server.accounts.callers import Caller
+from trap_server.api.entry import identify
+from trap_server.app import build_app
+from trap_server.database import open_database, open_for_reading
+
+from server.exports import caught, keep
+from server.traps import NOON_MS
+
+REAL = {"tenant": "demo", "trap": "t1"}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
+    """The application with some counts in it, asked by an admin whom nothing that happens can shut out."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'counts.db'}"
+    engine = open_database(url)
+    keep(engine, caught(1, 1), caught(2, 30), caught(4, 31, None))
+    app = build_app(open_for_reading(url), engine, lambda: NOON_MS + 3 * 86_400_000)
+    app.dependency_overrides[identify] = lambda: Caller("fuzz", "admin", "token")
+    app.state.rates.wait_s = lambda *_: None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
+    engine.dispose()
+
+
+schema = schemathesis.pytest.from_fixture("api").exclude(path="/api/v1/events")  # it does not end
+
+
+@schema.parametrize()
+@settings(max_examples=6, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
+def test_no_request_is_answered_with_a_server_error(case: Case):
+    answer = case.call()
+    assert answer.status_code < 500 or case.path == "/readyz", answer.text
+    if set(REAL) <= set(case.path_parameters or {}):
+        case.path_parameters = {**case.path_parameters, **REAL}
+        assert case.call().status_code < 500
