@@ -1,10 +1,10 @@
 """Every operation of the OpenAPI document, asked with what fits it and with what does not: never a 5xx."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
+import sqlalchemy as sa
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case
@@ -13,7 +13,7 @@ from trap_server.accounts import passwords
 from trap_server.accounts.callers import Caller
 from trap_server.api.entry import identify
 from trap_server.app import build_app
-from trap_server.database import open_database, open_for_reading
+from trap_server.database import open_for_reading
 
 from server.exports import caught, keep
 from server.traps import NOON_MS
@@ -21,19 +21,15 @@ from server.traps import NOON_MS
 REAL = {"tenant": "demo", "trap": "t1"}
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
+@pytest.fixture
+def api(database_url: str, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> BaseSchema:
     """The application with some counts in it, asked by an admin whom nothing that happens can shut out."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'counts.db'}"
-    engine = open_database(url)
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     keep(engine, caught(1, 1), caught(2, 30), caught(4, 31, None))
-    app = build_app(open_for_reading(url), engine, lambda: NOON_MS + 3 * 86_400_000)
+    app = build_app(open_for_reading(database_url), engine, lambda: NOON_MS + 3 * 86_400_000)
     app.dependency_overrides[identify] = lambda: Caller("fuzz", "admin", "token")
     app.state.rates.wait_s = lambda *_: None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-        yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
-    engine.dispose()
+    return schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
 
 
 def test_no_request_is_answered_with_a_server_error(api: BaseSchema):
