@@ -16,8 +16,9 @@ class OpenvinoRuntime:
     def __init__(self, path: Path, threads: int) -> None:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         manifest = read_manifest(path)
-        if manifest is None or manifest.precision != "float16":
-            # By itself OpenVINO takes bfloat16 where the processor has it, and then boxes are off by tenths of a px.
+        if manifest is not None and manifest.precision != "float16":
+            # By itself OpenVINO takes bfloat16 where the processor has it, and then boxes are off by tenths of a px;
+            # a stock export is left as Ultralytics runs it.
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         try:
             model = openvino.Core().compile_model(openvino_xml(path), "CPU", settings)
