@@ -39,6 +39,7 @@ class Broker:
     folder: Path
     port: int
     extra: str = ""
+    verbose: bool = True
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -52,7 +53,8 @@ class Broker:
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text(CONFIGURATION.format(port=self.port, folder=self.folder) + self.extra)
         with (self.folder / "mosquitto.log").open("ab") as log:
-            self.process = subprocess.Popen([find_mosquitto(), "-v", "-c", str(configuration)], stdout=log, stderr=log)
+            command = [find_mosquitto(), "-c", str(configuration), *(["-v"] if self.verbose else [])]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self._await_listening()
 
     def _await_listening(self) -> None:
@@ -97,9 +99,11 @@ class Broker:
 
 
 @contextmanager
-def running_broker(tmp_path: Path, port: int | None = None, extra: str = "") -> Iterator[Broker]:
+def running_broker(
+    tmp_path: Path, port: int | None = None, extra: str = "", *, verbose: bool = True
+) -> Iterator[Broker]:
     """A mosquitto that ends with the block; `extra` lines go to the end of its configuration."""
-    broker = Broker(folder=tmp_path / "mosquitto", port=port or free_port(), extra=extra)
+    broker = Broker(folder=tmp_path / "mosquitto", port=port or free_port(), extra=extra, verbose=verbose)
     broker.start()
     try:
         yield broker

@@ -61,8 +61,8 @@ class PostgresServer:
 
 
 @contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
-    """A server that ends with the block; skips the test where PostgreSQL is not installed."""
+def running_postgres(more: str = "") -> Iterator[PostgresServer]:
+    """A server that ends with the block, with `more` options; skips the test where PostgreSQL is not installed."""
     absent = [name for name in NEEDED if shutil.which(name) is None]
     if absent:
         pytest.skip(f"PostgreSQL is not installed: no {', '.join(absent)} on the PATH")
@@ -73,7 +73,7 @@ def running_postgres() -> Iterator[PostgresServer]:
     server = PostgresServer(folder, free_port())
     try:
         _run(["initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust", "-N", "-E", "UTF8", "--no-locale"])
-        server.start()
+        server.start(more)
         yield server
         server.control("-m", "immediate", "stop")
     finally:

@@ -41,7 +41,8 @@ Throttle = Literal[
 ]  # fmt: skip
 CommandState = Literal["running", "done", "failed", "expired", "refused"]
 LossReason = Literal["outbox_full", "outbox_damaged", "never_held", "acknowledged"]
-_NEWER_FIELDS = frozenset({"corrected", "board"})
+_NEWER_FIELDS = ("corrected", "board")
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class _Model(BaseModel):
@@ -141,8 +142,10 @@ class Window(_Model):
         A field that says nothing is left out if older programs do not have it, so that all agree on the bytes.
         """
         content = self.model_dump(mode="json")
-        said = {name: value for name, value in content.items() if value or name not in _NEWER_FIELDS}
-        return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+        for name in _NEWER_FIELDS:
+            if not content[name]:
+                del content[name]
+        return _encode(content).encode()
 
     def digest(self) -> str:
         """SHA-256 of the canonical content, hex."""
@@ -370,11 +373,10 @@ def parse_message(kind: type[Message], payload: bytes) -> Message:
 
 def ranges_of(keys: list[tuple[str, int]]) -> tuple[AckRange, ...]:
     """Fewest ranges that cover exactly these (boot, seq) keys."""
-    ranges: list[AckRange] = []
+    runs: list[tuple[str, int, int]] = []
     for boot, seq in sorted(set(keys)):
-        last = ranges[-1] if ranges else None
-        if last and last.boot == boot and last.last + 1 == seq:
-            ranges[-1] = AckRange(boot=boot, first=last.first, last=seq)
+        if runs and runs[-1][0] == boot and runs[-1][2] + 1 == seq:
+            runs[-1] = (boot, runs[-1][1], seq)
         else:
-            ranges.append(AckRange(boot=boot, first=seq, last=seq))
-    return tuple(ranges)
+            runs.append((boot, seq, seq))
+    return tuple(AckRange(boot=boot, first=first, last=last) for boot, first, last in runs)

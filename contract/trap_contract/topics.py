@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trap_contract.errors import ConfigError, MessageError
 
@@ -47,6 +48,7 @@ class TrapAddress:
         return f"{ROOT}/{self.tenant}/{self.trap}/{leaf}"
 
 
+@lru_cache(maxsize=65536)
 def parse_topic(topic: str) -> tuple[TrapAddress, str]:
     """Split a full topic into address and leaf.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 MOST_KEYS = 500  # a statement takes some ten thousand parameters
+BLOCKS = (256, 32, 4, 1)  # rows of one SQLite statement: other threads run while it does, and are not asked for each row
 
 Item = TypeVar("Item")
 
@@ -25,8 +27,14 @@ def insert_new(
     if not rows:
         return 0
     if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql(_unnest(table, columns), tuple(map(list, zip(*rows, strict=True)))).rowcount
-    return connection.exec_driver_sql(_plain(table, columns), list(rows)).rowcount
+        return _copy_new(connection, table, columns, rows)
+    stored, at = 0, 0
+    for size in BLOCKS:
+        while len(rows) - at >= size:
+            values = tuple(chain.from_iterable(rows[at : at + size]))
+            stored += connection.exec_driver_sql(_plain(table, columns, size), values).rowcount
+            at += size
+    return stored
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -45,14 +53,23 @@ def chunks(items: Sequence[Item], size: int = MOST_KEYS) -> Iterator[Sequence[It
 
 
 @cache
-def _plain(table: sa.Table, columns: tuple[str, ...]) -> str:
-    marks = ", ".join("?" for _ in columns)
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+def _plain(table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
+    marks = f"({', '.join('?' for _ in columns)})"
+    values = ", ".join(marks for _ in range(rows))
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
 
 
-@cache
-def _unnest(table: sa.Table, columns: tuple[str, ...]) -> str:
-    """One array a column: the statement is the same for any number of rows."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    arrays = ", ".join(f"%s::{table.c[name].type.compile(dialect)}[]" for name in columns)
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"  # noqa: S608
+def _copy_new(
+    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+) -> int:
+    """COPY is the fastest way in, but knows no conflicts: so by way of a table of this connection alone."""
+    names, incoming = ", ".join(columns), f"incoming_{table.name}"
+    connection.exec_driver_sql(
+        f"CREATE TEMP TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table.name} LIMIT 0"  # noqa: S608
+    )
+    with connection.connection.cursor() as cursor:
+        with cursor.copy(f"COPY {incoming} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(f"INSERT INTO {table.name} ({names}) SELECT * FROM {incoming} ON CONFLICT DO NOTHING")  # noqa: S608
+        return int(cursor.rowcount)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from trap_server import schema
 from trap_server.bulk import chunks, upsert
-from trap_server.repair import KernelBoot, Pair, Reading, Start
+from trap_server.repair import KernelBoot, Pair, Reading, Start, trusted
 from trap_server.sorting import OfferedWindow
 
 ClockKey = tuple[str, str, str]
@@ -33,8 +33,10 @@ class Clocks:
     def start(self, one: OfferedWindow) -> Start:
         """When a window of the batch began; one that does not name its kernel boot stands alone."""
         window = one.window
+        if window.clock.synced:
+            return trusted(window.wall_ms)
         clock = self._after[_key(one)] if window.kernel_boot else KernelBoot().after([_reading(one)])
-        return clock.start(window.mono_ms, window.wall_ms, synced=window.clock.synced)
+        return clock.start(window.mono_ms, window.wall_ms, synced=False)
 
     def keep(self) -> None:
         """Write what is known now, and repair the windows that are stored already."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trap_server.sorting import Arrival
@@ -37,6 +37,7 @@ class Inbox:
         self._limit = limit
         self._changed = threading.Condition()
         self._waiting: deque[Delivery] = deque()
+        self._waiting_bytes = 0
         self._unsettled: dict[int, float] = {}
         self._generation = 0
 
@@ -45,37 +46,55 @@ class Inbox:
         with self._changed:
             self._generation += 1
             self._waiting.clear()
+            self._waiting_bytes = 0
             self._unsettled.clear()
             return self._generation
 
-    def put(self, delivery: Delivery, now_s: float) -> bool:
-        """Queue a message. False when the inbox is full: left unacknowledged, it comes again."""
+    def put(self, delivery: Delivery, now_s: float, patience_s: float = 0.0) -> bool:
+        """Queue a message, after waiting for room if there is none: a network thread that waits holds the broker back.
+
+        False when there is no room all the same: left unacknowledged, the message comes with the next connection.
+        """
         with self._changed:
             token = delivery.token
             if token.qos and token.generation == self._generation:
                 self._unsettled.setdefault(token.mid, now_s)
-            if len(self._waiting) >= self._limit:
+            if not self._changed.wait_for(lambda: len(self._waiting) < self._limit, patience_s):
                 return False
             self._waiting.append(delivery)
+            self._waiting_bytes += len(delivery.arrival.payload)
             self._changed.notify()
             return True
 
-    def take(self, limit: int, first_s: float, more_s: float) -> list[Delivery]:
-        """Wait `first_s` for a first message, then `more_s` for up to `limit` of them, in order of arrival."""
+    def take(self, limit: int, most_bytes: int, first_s: float, more_s: float) -> list[Delivery]:
+        """Wait `first_s` for a first message, then `more_s` for more, in order of arrival.
+
+        Up to `limit` of them, and no more than reach `most_bytes` together.
+        """
         with self._changed:
             if not self._changed.wait_for(lambda: self._waiting, first_s):
                 return []
-            self._changed.wait_for(lambda: len(self._waiting) >= limit, more_s)
-            return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+            self._changed.wait_for(lambda: len(self._waiting) >= limit or self._waiting_bytes >= most_bytes, more_s)
+            taken = []
+            while self._waiting and len(taken) < limit and most_bytes > 0:
+                taken.append(self._waiting.popleft())
+                most_bytes -= len(taken[-1].arrival.payload)
+            self._waiting_bytes -= sum(len(one.arrival.payload) for one in taken)
+            self._changed.notify()
+            return taken
 
-    def settle(self, token: Token, acknowledge: Callable[[int, int], object]) -> bool:
-        """Acknowledge under the lock, so that no connection can change meanwhile. False for a stale token."""
+    def settle(self, tokens: Iterable[Token]) -> list[Token]:
+        """Those of this connection: no longer owed, and to be acknowledged; the others are worthless."""
         with self._changed:
-            if token.generation != self._generation:
-                return False
-            acknowledge(token.mid, token.qos)
-            self._unsettled.pop(token.mid, None)
-            return True
+            good = [token for token in tokens if token.generation == self._generation]
+            for token in good:
+                self._unsettled.pop(token.mid, None)
+            return good
+
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        with self._changed:
+            return not self._waiting
 
     def oldest_age_s(self, now_s: float) -> float:
         """How long the oldest message of this connection has waited for its PUBACK; 0 when none does."""

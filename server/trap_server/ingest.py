@@ -1,10 +1,12 @@
 """The writer: a batch from the inbox becomes rows, then PUBACKs, then acknowledgements to the traps."""
 
+import gc
 import os
 import random
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from trap_contract.backoff import Backoff
@@ -21,8 +23,10 @@ from trap_server.store import Committed, Heartbeat, Store
 from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
 
 BATCH_MESSAGES = 500
+BATCH_BYTES = 512 * 1024  # some 800 windows in replay: a commit stays short
 BATCH_S = 0.1
 IDLE_S = 0.1
+TELL_S = 0.5
 HEARTBEAT_S = 5.0
 ORDERS_S = 1.0
 RANGES_A_MESSAGE = 500  # some 45 KB: brokers and small boards bound the size of a packet
@@ -37,6 +41,8 @@ class Ingest:
         self._inbox = inbox
         self._backoff = Backoff(base_s=0.2, cap_s=10.0, rng=rng)
         self._stopping = threading.Event()
+        self._owed: defaultdict[TrapAddress, list[AckRange]] = defaultdict(list)
+        self._told_s = 0.0
         self._beaten_s = 0.0
         self._beaten_connected = False
         self._ordered_s = 0.0
@@ -55,14 +61,17 @@ class Ingest:
         self._subscriber.start()
         try:
             while not self._stopping.is_set():
-                deliveries = self._inbox.take(BATCH_MESSAGES, IDLE_S, BATCH_S)
+                deliveries = self._inbox.take(BATCH_MESSAGES, BATCH_BYTES, IDLE_S, BATCH_S)
                 if deliveries:
                     self._settle(deliveries)
+                elif self._owed:
+                    self._tell_owed()
                 if self._must_beat():
                     self._beat()
                     self._ask()
                 self._send_orders()
         finally:
+            self._tell_owed()
             self._subscriber.stop()
             self._beat()
 
@@ -73,16 +82,16 @@ class Ingest:
         if committed is None:
             return  # stopped; the broker sends again what was not acknowledged
         _report(committed)
-        stale = sum(not self._subscriber.acknowledge(delivery.token) for delivery in deliveries)
-        if stale:
+        if stale := self._subscriber.acknowledge(delivery.token for delivery in deliveries):
             log.info("stale_tokens", messages=stale, meaning="stored, and the broker will send them again")
         for address, ranges in committed.ranges.items():
-            self._tell(address, ranges)
+            self._owed[address] += ranges
             self._acknowledged += sum(one.last - one.first + 1 for one in ranges)
         for address, ids in committed.pictures.items():
             self._subscriber.tell(address, Ack(trap=address.trap, evidence=ids))
         for one in committed.given_up:
-            self._tell(one.address, one.lost.ranges)
+            self._owed[one.address] += one.lost.ranges
+        self._tell_owed()
         self._batches += 1
         self._batch_s += time.monotonic() - began_s
 
@@ -99,9 +108,20 @@ class Ingest:
                 return committed
         return None
 
-    def _tell(self, address: TrapAddress, ranges: tuple[AckRange, ...]) -> None:
+    def _tell_owed(self) -> None:
+        """One acknowledgement a trap and batch; while more waits, one for several batches."""
+        is_behind = not self._inbox.is_empty() and not self._stopping.is_set()
+        now_s = time.monotonic()
+        if is_behind and now_s - self._told_s < TELL_S:
+            return
+        for address, ranges in self._owed.items():
+            self._tell(address, ranges)
+        self._owed.clear()
+        self._told_s = now_s
+
+    def _tell(self, address: TrapAddress, ranges: Sequence[AckRange]) -> None:
         for first in range(0, len(ranges), RANGES_A_MESSAGE):
-            part = ranges[first : first + RANGES_A_MESSAGE]
+            part = tuple(ranges[first : first + RANGES_A_MESSAGE])
             self._subscriber.tell(address, Ack(trap=address.trap, ranges=part))
 
     def _ask(self) -> None:
@@ -198,6 +218,7 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
         signal.signal(number, lambda *_: ingest.stop())
     if stop_when_alone:
         threading.Thread(target=_await_parent, args=(ingest,), daemon=True).start()
+    gc.freeze()  # what is loaded stays: collections need not go through it again for every batch
     ingest.run()
 
 

@@ -39,6 +39,11 @@ class Start:
     error_ms: int | None
 
 
+def trusted(wall_ms: int) -> Start:
+    """The start that a synchronised clock tells."""
+    return Start(wall_ms, "trusted", TRUSTED_ERROR_MS)
+
+
 @dataclass(frozen=True, slots=True)
 class KernelBoot:
     """What the windows of one kernel boot tell of its clock, in whatever order they come.
@@ -56,15 +61,16 @@ class KernelBoot:
 
     def after(self, readings: Iterable[Reading]) -> "KernelBoot":
         """With these readings taken in."""
-        known = self
+        first, last, known = self.first, self.last, self
         for reading in readings:
-            known = known._after(reading)
-        return known
+            if reading.synced:
+                pair = (reading.mono_ms, reading.wall_ms)
+                first, last = min(first or pair, pair), max(last or pair, pair)
+            else:
+                known = known._bounded_by(reading)
+        return known if (first, last) == (self.first, self.last) else replace(known, first=first, last=last)
 
-    def _after(self, reading: Reading) -> "KernelBoot":
-        if reading.synced:
-            pair = (reading.mono_ms, reading.wall_ms)
-            return replace(self, first=min(self.first or pair, pair), last=max(self.last or pair, pair))
+    def _bounded_by(self, reading: Reading) -> "KernelBoot":
         latest_ms = reading.received_at_ms - reading.duration_ms - reading.mono_ms
         earliest_ms = reading.wall_ms - reading.mono_ms
         return replace(
@@ -78,7 +84,7 @@ class KernelBoot:
     def start(self, mono_ms: int, wall_ms: int, *, synced: bool) -> Start:
         """The repaired start of one window of this boot."""
         if synced:
-            return Start(wall_ms, "trusted", TRUSTED_ERROR_MS)
+            return trusted(wall_ms)
         if self.first is None or self.last is None:
             return self._bounded(mono_ms, wall_ms)
         anchor_mono_ms, anchor_wall_ms = min(self.first, self.last, key=lambda pair: abs(mono_ms - pair[0]))

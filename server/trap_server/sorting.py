@@ -22,21 +22,24 @@ class Arrival:
     received_at_ms: int
 
 
+WindowKey = tuple[str, str, str, int]
+"""Tenant, trap, boot, seq."""
+
+
 @dataclass(frozen=True, slots=True)
 class OfferedWindow:
-    """A valid window that a trap asks to be stored; `body` is its canonical content, `digest` that of the body."""
+    """A valid window that a trap asks to be stored; `body` is its content in JSON, `digest` the SHA-256 of `body`.
+
+    Equal digests mean equal contents; for unequal ones `Window.canonical` decides, which costs more than all the rest.
+    """
 
     address: TrapAddress
+    key: WindowKey
     window: Window
     body: str
     digest: str
     received_at_ms: int
     backlog: bool
-
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """(tenant, trap, boot, seq)."""
-        return self.address.tenant, self.address.trap, self.window.boot, self.window.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +145,12 @@ def _sort_counts(arrival: Arrival, address: TrapAddress, batch: Batch) -> Sighti
         raise MessageError("counts are retained: the trap must publish them without the retain flag")
     counts = _read(CountBatch, arrival, address)
     for window in counts.windows:
-        body = window.canonical()
-        digest = hashlib.sha256(body).hexdigest()
-        offered = OfferedWindow(address, window, body.decode(), digest, arrival.received_at_ms, counts.backlog)
-        batch.windows.append(offered)
+        key = (address.tenant, address.trap, window.boot, window.seq)
+        body = window.model_dump_json()
+        digest = hashlib.sha256(body.encode()).hexdigest()
+        batch.windows.append(
+            OfferedWindow(address, key, window, body, digest, arrival.received_at_ms, counts.backlog)
+        )
     return Sighting(address, arrival.received_at_ms, window_ms=counts.windows[-1].duration_ms)
 
 

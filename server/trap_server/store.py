@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from trap_contract.errors import StoreError
-from trap_contract.messages import AckRange, Health, ranges_of
+from trap_contract.messages import AckRange, Health, Window, ranges_of
 from trap_contract.topics import TrapAddress
 
 from trap_server import evidence, orders, schema
@@ -19,7 +19,7 @@ from trap_server.boots import Request, carry_on, read_ledgers, take_requests
 from trap_server.bulk import chunks, insert, insert_new, upsert
 from trap_server.clocks import Clocks
 from trap_server.repair import Start
-from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told
+from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told, WindowKey
 from trap_server.trap_record import TrapRecord
 
 PAYLOAD_LIMIT = 64 * 1024
@@ -45,8 +45,6 @@ COLUMNS = (
     "clock_method",
     "clock_error_ms",
 )
-
-Key = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +180,14 @@ def _insert_windows(
     stored = insert_new(connection, schema.windows, COLUMNS, rows)
     if stored == len(offered):
         return stored, []
-    digests = _stored_digests(connection, sorted(first))
-    return stored, [window for window in offered if digests[window.key] != window.digest]
+    digests = _stored(connection, schema.windows.c.digest, first)
+    suspects = [one for one in offered if digests[one.key] != one.digest]
+    bodies = _stored(connection, schema.windows.c.body, {one.key for one in suspects})
+    return stored, [one for one in suspects if _content(bodies[one.key]) != one.window.canonical()]
+
+
+def _content(body: str) -> bytes:
+    return Window.model_validate_json(body).canonical()
 
 
 def _row(offered: OfferedWindow, start: Start) -> tuple[object, ...]:
@@ -211,24 +215,24 @@ def _row(offered: OfferedWindow, start: Start) -> tuple[object, ...]:
     )
 
 
-def _stored_digests(connection: sa.Connection, keys: Sequence[Key]) -> dict[Key, str]:
-    """Digests by key; `keys` are sorted, and all of them are stored."""
+def _stored(connection: sa.Connection, column: sa.Column[str], keys: Iterable[WindowKey]) -> dict[WindowKey, str]:
+    """A column of windows that are stored, by key."""
     c = schema.windows.c
-    digests: dict[Key, str] = {}
-    for (tenant, trap, boot), group in groupby(keys, key=lambda key: key[:3]):
-        of_boot = sa.select(c.seq, c.digest).where(c.tenant == tenant, c.trap == trap, c.boot == boot)
+    found: dict[WindowKey, str] = {}
+    for (tenant, trap, boot), group in groupby(sorted(keys), key=lambda key: key[:3]):
+        of_boot = sa.select(c.seq, column).where(c.tenant == tenant, c.trap == trap, c.boot == boot)
         for seqs in chunks([key[3] for key in group]):
-            found = connection.execute(of_boot.where(c.seq.in_(seqs)))
-            digests |= {(tenant, trap, boot, seq): digest for seq, digest in found}
-    return digests
+            rows = connection.execute(of_boot.where(c.seq.in_(seqs)))
+            found |= {(tenant, trap, boot, seq): value for seq, value in rows}
+    return found
 
 
 def _keep_collisions(connection: sa.Connection, collisions: Iterable[OfferedWindow]) -> None:
     for offered in collisions:
         values = {
             **dict(zip(schema.KEY, offered.key, strict=True)),
-            "digest": offered.digest,
-            "body": offered.body,
+            "digest": offered.window.digest(),
+            "body": offered.window.canonical().decode(),
             "received_at_ms": offered.received_at_ms,
         }
         _insert_or_count(connection, schema.collisions, values, [*schema.KEY, "digest"])
@@ -288,7 +292,7 @@ def _update_traps(connection: sa.Connection, sightings: Iterable[Sighting]) -> N
     changed = [
         record for address, seen in by_address.items() if (record := known[address].after(seen)) != known[address]
     ]
-    upsert(connection, schema.traps, [asdict(record) for record in changed])
+    upsert(connection, schema.traps, [record.as_row() for record in changed])
 
 
 def _traps(connection: sa.Connection, addresses: Sequence[TrapAddress]) -> dict[TrapAddress, TrapRecord]:

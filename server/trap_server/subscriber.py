@@ -1,10 +1,15 @@
 """The MQTT edge: keeps one connection to the broker, queues what comes, acknowledges what was committed."""
 
 import contextlib
+import logging
 import random
+import select
 import socket
+import ssl
 import threading
 import time
+from collections import deque
+from collections.abc import Iterable
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -37,8 +42,10 @@ from trap_server.sorting import Arrival
 SESSION_EXPIRY_S = 7 * 24 * 3600
 RECEIVE_MAXIMUM = 1000  # twice a batch: the broker sends on while a batch is being committed
 KEEPALIVE_S = 30
+PATIENCE_S = KEEPALIVE_S / 3  # some brokers send more than the receive maximum; pings must go out all the same
 STUCK_S = 60.0
 TICK_S = 1.0
+PACKETS_A_TURN = 200
 GOODBYE_S = 10.0
 REFUSED = 0x80
 RETAINED = (STATE, BIRTH)
@@ -59,7 +66,11 @@ class Subscriber:
         self._closed = threading.Event()
         self._stopping = threading.Event()
         self._subscribed = threading.Event()
+        self._settled: deque[Token] = deque()
         self._said = ""
+        self._wake_from, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        self._received = 0
         self._client = self._build_client(client_id)
         self._thread = threading.Thread(target=self._keep_connected, name="subscriber", daemon=True)
 
@@ -75,13 +86,16 @@ class Subscriber:
     def stop(self) -> None:
         """Say goodbye to the broker, which keeps the session."""
         self._stopping.set()
-        if self._client.is_connected():
-            self._client.disconnect()
+        self._wake_up()
         self._thread.join(timeout=GOODBYE_S)
 
-    def acknowledge(self, token: Token) -> bool:
-        """PUBACK one message. False when its connection is gone."""
-        return self._inbox.settle(token, self._client.ack)
+    def acknowledge(self, tokens: Iterable[Token]) -> int:
+        """PUBACK messages in their order. Returns how many of them are of a connection that is gone."""
+        given = list(tokens)
+        good = self._inbox.settle(given)
+        self._settled.extend(good)
+        self._wake_up()
+        return len(given) - len(good)
 
     def tell(self, address: TrapAddress, message: Ack | Resend | Command, expiry_s: int | None = None) -> None:
         """Tell a trap something, never retained; queued until the broker takes it, which keeps it for `expiry_s`."""
@@ -95,13 +109,14 @@ class Subscriber:
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True, reconnect_on_failure=False
         )
-        client.suppress_exceptions = True  # an exception would end paho's thread without a word; see _on_log
-        client.on_log = self._on_log
+        client.suppress_exceptions = True  # an exception would end paho's thread without a word; see _CallbackFailures
+        client.enable_logger(_paho_log())  # not on_log: that is handed every packet as a text
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         client.on_publish = self._on_publish
+        client.on_socket_register_write = lambda *_: self._wake_up()  # and so nobody writes but our own loop
         self._secure(client)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
@@ -126,7 +141,11 @@ class Subscriber:
             self._stopping.wait(self._backoff.wait_s(time.monotonic() - began_s))
 
     def _hold_connection(self) -> None:
-        """Connect once and return when that connection has ended."""
+        """Connect once and return when that connection has ended.
+
+        The loop is ours, by paho's calls for such loops: its own waits anew for each packet, and wakes up for each
+        PUBACK. And as one thread reads, acknowledges and begins anew, no token can outlive its connection unseen.
+        """
         self._generation = self._inbox.begin_generation()
         self._closed.clear()
         try:
@@ -134,15 +153,56 @@ class Subscriber:
         except OSError as error:
             self._say("broker_unreachable", reason=str(error), next_step="check the address; trying again")
             return
-        self._client.loop_start()
-        while not self._closed.wait(TICK_S):
+        while not self._closed.is_set():
+            self._take_turn()
             if self._stopping.is_set():
-                self._drop()
+                self._say_goodbye()
             elif self._inbox.oldest_age_s(time.monotonic()) > self._stuck_s:
                 log.warning("message_stuck", seconds=self._stuck_s, next_step="connecting anew; the broker sends again")
                 self._drop()
         self._subscribed.clear()
-        self._client.loop_stop()
+
+    def _take_turn(self) -> None:
+        """Wait for the broker or the writer, read, acknowledge, write."""
+        link = self._client.socket()
+        if link is None or link.fileno() < 0:
+            self._closed.set()
+            return
+        pending = isinstance(link, ssl.SSLSocket) and link.pending() > 0
+        writing = [link] if self._client.want_write() else []
+        ready, writable, _ = select.select([link, self._wake_from], writing, [], 0 if pending else TICK_S)
+        if self._wake_from in ready:
+            self._wake_from.recv(4096)
+        if pending or link in ready:
+            self._read()
+        self._puback()
+        if writable or self._client.want_write():
+            self._client.loop_write()
+        self._client.loop_misc()
+
+    def _read(self) -> None:
+        for _ in range(PACKETS_A_TURN):
+            received = self._received
+            self._client.loop_read()
+            if self._received == received:
+                return
+
+    def _puback(self) -> None:
+        while self._settled:
+            token = self._settled.popleft()
+            if token.generation == self._generation:
+                self._client.ack(token.mid, token.qos)
+
+    def _say_goodbye(self) -> None:
+        """Let the last PUBACKs go first, but not wait for a broker that takes nothing."""
+        self._puback()
+        self._client.disconnect()
+        self._client.loop_write()
+        self._drop()
+
+    def _wake_up(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # there are wake-ups enough
+            self._wake.send(b"\0")
 
     def _drop(self) -> None:
         connection = self._client.socket()
@@ -187,9 +247,10 @@ class Subscriber:
         self._closed.set()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        self._received += 1
         arrival = Arrival(message.topic, bytes(message.payload), message.retain, time.time_ns() // 1_000_000)
         delivery = Delivery(arrival, Token(self._generation, message.mid, message.qos))
-        if not self._inbox.put(delivery, time.monotonic()):
+        if not self._inbox.put(delivery, time.monotonic(), PATIENCE_S):
             log.warning("inbox_full", topic=message.topic, next_step="left with the broker, which sends it again")
 
     def _on_publish(
@@ -199,6 +260,16 @@ class Subscriber:
             topics = ", ".join(subscription(leaf) for leaf in (ACK, RESEND, COMMAND))
             log.error("ack_refused", reason=str(reason), next_step=f"allow the collector to write {topics}")
 
-    def _on_log(self, _client: paho.Client, _data: object, level: int, text: str) -> None:
-        if level == paho.MQTT_LOG_ERR and text.startswith("Caught exception"):  # its other errors are said above
+
+def _paho_log() -> logging.Logger:
+    """Of what paho says only failures of our callbacks; its other errors are said above."""
+    logger = logging.Logger("paho", logging.ERROR)
+    logger.addHandler(_CallbackFailures())
+    return logger
+
+
+class _CallbackFailures(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it our way."""
+        if (text := record.getMessage()).startswith("Caught exception"):
             log.error("callback_failed", text=text)

@@ -1,7 +1,7 @@
 """What the collector knows of a trap, and how a new sighting changes it; pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from trap_contract.messages import State
@@ -27,19 +27,21 @@ class TrapRecord:
     state: str | None = None
     state_wall_ms: int | None = None
 
+    def as_row(self) -> dict[str, str | int | None]:
+        """By column."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def after(self, sightings: Iterable[Sighting]) -> "TrapRecord":
         """The record with the sightings folded in, in their order."""
-        record = self
+        record, seen_at_ms, window_ms = self, self.last_seen_ms, self.window_ms
         for sighting in sightings:
-            record = record._after(sighting)
-        return record
+            seen_at_ms = max((seen_at_ms, sighting.seen_at_ms), key=lambda ms: ms or 0)
+            window_ms = sighting.window_ms or window_ms
+            record = record._told(sighting)
+        return replace(record, last_seen_ms=seen_at_ms, window_ms=window_ms)
 
-    def _after(self, sighting: Sighting) -> "TrapRecord":
-        record = replace(
-            self,
-            last_seen_ms=max((self.last_seen_ms, sighting.seen_at_ms), key=lambda ms: ms or 0),
-            window_ms=sighting.window_ms or self.window_ms,
-        )
+    def _told(self, sighting: Sighting) -> "TrapRecord":
+        record = self
         if sighting.birth is not None:
             record = replace(record, boot=sighting.birth.boot, birth=sighting.birth.model_dump_json())
         if sighting.state is not None and record._believes(sighting.state):  # noqa: SLF001  same class

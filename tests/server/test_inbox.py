@@ -11,18 +11,16 @@ def deliver(inbox: Inbox, generation: int, mid: int, now_s: float = 0.0) -> bool
 
 
 def test_a_token_of_an_older_connection_acknowledges_nothing():
-    inbox, sent = Inbox(limit=9), []
-    old, new = inbox.begin_generation(), inbox.begin_generation()
-    assert not inbox.settle(Token(old, 1, 1), lambda *packet: sent.append(packet))
-    assert inbox.settle(Token(new, 1, 1), lambda *packet: sent.append(packet))
-    assert sent == [(1, 1)]
+    inbox = Inbox(limit=9)
+    old, new = Token(inbox.begin_generation(), 1, 1), Token(inbox.begin_generation(), 1, 1)
+    assert inbox.settle([old, new]) == [new]
 
 
 def test_a_new_connection_empties_the_inbox():
     inbox = Inbox(limit=9)
     deliver(inbox, inbox.begin_generation(), mid=1)
     inbox.begin_generation()
-    assert inbox.take(10, first_s=0, more_s=0) == []
+    assert inbox.take(10, 999, first_s=0, more_s=0) == []
     assert inbox.oldest_age_s(100.0) == 0
 
 
@@ -31,8 +29,8 @@ def test_messages_are_taken_in_order_and_up_to_the_limit():
     generation = inbox.begin_generation()
     for mid in (5, 3, 9):
         deliver(inbox, generation, mid)
-    assert [one.token.mid for one in inbox.take(2, 0, 0)] == [5, 3]
-    assert [one.token.mid for one in inbox.take(2, 0, 0)] == [9]
+    assert [one.token.mid for one in inbox.take(2, 999, 0, 0)] == [5, 3]
+    assert [one.token.mid for one in inbox.take(2, 999, 0, 0)] == [9]
 
 
 def test_a_full_inbox_leaves_the_message_unsettled():
@@ -40,7 +38,7 @@ def test_a_full_inbox_leaves_the_message_unsettled():
     generation = inbox.begin_generation()
     assert deliver(inbox, generation, mid=1, now_s=10)
     assert not deliver(inbox, generation, mid=2, now_s=20)
-    inbox.settle(Token(generation, 1, 1), lambda *_: None)
+    inbox.settle([Token(generation, 1, 1)])
     assert inbox.oldest_age_s(25.0) == 5
 
 
@@ -50,5 +48,5 @@ def test_the_oldest_age_is_that_of_the_message_that_waits_longest():
     deliver(inbox, generation, mid=1, now_s=10)
     deliver(inbox, generation, mid=2, now_s=30)
     assert inbox.oldest_age_s(40.0) == 30
-    inbox.settle(Token(generation, 1, 1), lambda *_: None)
+    inbox.settle([Token(generation, 1, 1)])
     assert inbox.oldest_age_s(40.0) == 10
