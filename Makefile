@@ -3,10 +3,11 @@ PYTHON ?= python3
 DEMO_SECONDS ?= 0
 DEMO_HTTP_PORT ?= 8765
 DEMO_MQTT_PORT ?= 18830
+MINUTES ?= 30
 RUN = .venv/bin/
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos lint format bench image image-test pictures schemas constraints clean
+.PHONY: help setup demo test lint format bench chaos kills image image-test pictures schemas constraints clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +22,7 @@ demo: ## broker, collector and a counting trap on this machine; DEMO_SECONDS=30 
 test: setup lint ## lint, types and all tests
 	@$(RUN)python -m pytest -n 2 --dist loadfile
 
-chaos: setup ## the agent killed a hundred times before the real collector
+kills: setup ## the agent killed a hundred times before the real collector
 	@CHAOS_KILLS=100 $(RUN)python -m pytest --timeout 3600 tests/device/test_kills.py
 
 lint: setup ## ruff (format and rules) and mypy
@@ -34,6 +35,9 @@ format: setup ## put the code into its one format
 
 bench: setup ## every number that a document claims, measured here
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)python $$file || exit 1; done
+
+chaos: setup ## faults under a seeded schedule against the whole collector; MINUTES=30, and SEED=N goes on from a seed
+	@cd tests && ../$(RUN)python -m server.chaos.run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 image: setup ## build the trap's SD card image into dist/image (as root; MIRROR=http://HOST/debian)
 	@$(RUN)python -m trap_deploy.image $(if $(MIRROR),--mirror $(MIRROR)) \

@@ -40,7 +40,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))  # the tests' broker and PostgreSQL server
 
-from brokers import Broker, free_port, running_broker  # noqa: E402
+from brokers import Broker, running_broker  # noqa: E402
 from postgres_server import NEEDED, running_postgres  # noqa: E402
 from server.traps import make_batch, make_window  # noqa: E402
 
@@ -97,17 +97,22 @@ def measure(flags: argparse.Namespace) -> dict[str, list[Result]]:
 
 def one_round(way: str, windows: int, each: int) -> Result:
     """Queue the windows, `each` in a message, let the receiver come, and take its time."""
-    with tempfile.TemporaryDirectory() as place, database_of(way, Path(place)) as database:
-        with running_broker(Path(place), extra=UNSAVED, verbose=False) as broker:
-            publish(broker, messages(windows, each), windows // each)
-            expected = windows // each if way == "bare" else windows // each * each
-            command = [sys.executable, __file__, "--receive", way, broker.url, database, str(expected)]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as receiver:
-                assert receiver.stdout is not None
-                told = json.loads(receiver.stdout.readline())
-                receiver.communicate()
+    with (
+        tempfile.TemporaryDirectory() as place,
+        database_of(way, Path(place)) as database,
+        running_broker(Path(place), extra=UNSAVED, verbose=False) as broker,
+    ):
+        publish(broker, messages(windows, each), windows // each)
+        expected = windows // each if way == "bare" else windows // each * each
+        command = [sys.executable, __file__, "--receive", way, broker.url, database, str(expected)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as receiver:
+            assert receiver.stdout is not None
+            told = json.loads(receiver.stdout.readline())
+            receiver.communicate()
     assert told["count"] == expected, f"{told['count']} of {expected} came through"
-    return Result(windows // each, windows // each * each, **{name: told[name] for name in ("seconds", "commits_s", "memory_mb")})
+    return Result(
+        windows // each, windows // each * each, **{name: told[name] for name in ("seconds", "commits_s", "memory_mb")}
+    )
 
 
 @contextmanager

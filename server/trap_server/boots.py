@@ -9,7 +9,7 @@ from trap_contract.messages import AckRange
 from trap_contract.topics import TrapAddress
 
 from trap_server import schema
-from trap_server.bulk import chunks, insert, upsert
+from trap_server.bulk import insert, is_one_of, upsert
 from trap_server.gaps import Ledger, Range
 from trap_server.sorting import Batch, GivenUp
 
@@ -36,10 +36,10 @@ def read_ledgers(connection: sa.Connection, batch: Batch) -> dict[BootKey, Ledge
     keys |= {key for key, _ in _held(batch)}
     ledgers = dict.fromkeys(keys, Ledger())
     c = schema.boots.c
-    for part in chunks(sorted(keys)):
-        query = sa.select(c.tenant, c.trap, c.boot, c.last, c.missing, c.lost)
-        for *key, last, missing, lost in connection.execute(query.where(sa.tuple_(c.tenant, c.trap, c.boot).in_(part))):
-            ledgers[(key[0], key[1], key[2])] = Ledger(last, _ranges(missing), _ranges(lost))
+    query = sa.select(c.tenant, c.trap, c.boot, c.last, c.missing, c.lost)
+    found = connection.execute(query.where(is_one_of(connection, (c.tenant, c.trap, c.boot), sorted(keys))))
+    for tenant, trap, boot, last, missing, lost in found:
+        ledgers[(tenant, trap, boot)] = Ledger(last, _ranges(missing), _ranges(lost))
     return ledgers
 
 
@@ -76,7 +76,7 @@ def take_requests(connection: sa.Connection, now_ms: int) -> list[Request]:
         ranges = [AckRange(boot=boot, first=first, last=last) for first, last in missing[:room]]
         asked[TrapAddress(tenant, trap)] += ranges
     keys = [(tenant, trap, boot) for tenant, trap, boot, _ in found]
-    _ask_at(connection, sa.tuple_(c.tenant, c.trap, c.boot).in_(keys), now_ms + AGAIN_MS)
+    _ask_at(connection, is_one_of(connection, (c.tenant, c.trap, c.boot), keys), now_ms + AGAIN_MS)
     return [Request(address, tuple(ranges)) for address, ranges in asked.items() if ranges]
 
 
@@ -84,8 +84,8 @@ def _put_off(connection: sa.Connection, batch: Batch) -> None:
     """A trap that has just told what it holds is about to send it."""
     c = schema.boots.c
     reborn = sorted({_names(one.address) for one in batch.sightings if one.birth is not None})
-    for part in chunks(reborn):
-        waiting = sa.and_(sa.tuple_(c.tenant, c.trap).in_(part), c.ask_at_ms.is_not(None))
+    if reborn:
+        waiting = sa.and_(is_one_of(connection, (c.tenant, c.trap), reborn), c.ask_at_ms.is_not(None))
         _ask_at(connection, waiting, batch.newest_ms + QUIET_MS)
 
 

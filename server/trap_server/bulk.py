@@ -1,5 +1,6 @@
 """Many rows in one statement, in the dialect of the database."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import chain
@@ -10,7 +11,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 MOST_KEYS = 500  # a statement takes some ten thousand parameters
-BLOCKS = (256, 32, 4, 1)  # rows of one SQLite statement: other threads run while it does, and are not asked for each row
+BLOCKS = (
+    256,
+    32,
+    4,
+    1,
+)  # rows of one SQLite statement: other threads run while it does, and are not asked for each row
 
 Item = TypeVar("Item")
 
@@ -28,23 +34,46 @@ def insert_new(
         return 0
     if connection.dialect.name == "postgresql":
         return _copy_new(connection, table, columns, rows)
-    stored, at = 0, 0
-    for size in BLOCKS:
-        while len(rows) - at >= size:
-            values = tuple(chain.from_iterable(rows[at : at + size]))
-            stored += connection.exec_driver_sql(_plain(table, columns, size), values).rowcount
-            at += size
+    stored = 0
+    for part in blocks(rows):
+        statement = f"{_inserting('?', table, columns, len(part))} ON CONFLICT DO NOTHING"
+        stored += connection.exec_driver_sql(statement, tuple(chain.from_iterable(part))).rowcount
     return stored
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, or replace what their primary key has; all rows have the same columns."""
+    """Insert rows, or replace what their primary key has; all rows have the same columns, keys differ."""
     if not rows:
         return
-    statement = insert(connection, table)
-    key = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
+    columns = tuple(rows[0])
+    coded = [name for name in columns if isinstance(table.c[name].type, sa.JSON)]
+    values = [tuple((row | {name: json.dumps(row[name]) for name in coded}).values()) for row in rows]
+    for part in blocks(values):
+        statement = _upserting(connection.dialect.name, table, columns, len(part))
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
+
+
+def is_one_of(
+    connection: sa.Connection, columns: Sequence[sa.Column[str]], keys: Sequence[Sequence[str]]
+) -> sa.ColumnElement[bool]:
+    """Whether the columns together are one of the keys: one statement and one parameter for any number of keys."""
+    places = range(len(columns))
+    if connection.dialect.name == "postgresql":
+        arrays = [sa.bindparam(None, [key[at] for key in keys], sa.ARRAY(sa.Text), unique=True) for at in places]
+        wanted = sa.select(sa.func.unnest(*arrays).table_valued(*(f"k{at}" for at in places)).render_derived())
+    else:
+        each = sa.func.json_each(json.dumps(keys)).table_valued("value", name="each")
+        wanted = sa.select(*(sa.func.json_extract(each.c.value, sa.literal_column(f"'$[{at}]'")) for at in places))
+    return sa.tuple_(*columns).in_(wanted)
+
+
+def blocks(rows: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Parts of few sizes, in order: a statement for each size is prepared once."""
+    at = 0
+    for size in BLOCKS:
+        while len(rows) - at >= size:
+            yield rows[at : at + size]
+            at += size
 
 
 def chunks(items: Sequence[Item], size: int = MOST_KEYS) -> Iterator[Sequence[Item]]:
@@ -53,10 +82,17 @@ def chunks(items: Sequence[Item], size: int = MOST_KEYS) -> Iterator[Sequence[It
 
 
 @cache
-def _plain(table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
-    marks = f"({', '.join('?' for _ in columns)})"
-    values = ", ".join(marks for _ in range(rows))
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
+def _inserting(mark: str, table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
+    values = f"({', '.join(mark for _ in columns)})"
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join(values for _ in range(rows))}"  # noqa: S608
+
+
+@cache
+def _upserting(dialect: str, table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
+    key = [column.name for column in table.primary_key]
+    changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    inserting = _inserting("%s" if dialect == "postgresql" else "?", table, columns, rows)
+    return f"{inserting} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"
 
 
 def _copy_new(
@@ -67,8 +103,9 @@ def _copy_new(
     connection.exec_driver_sql(
         f"CREATE TEMP TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table.name} LIMIT 0"  # noqa: S608
     )
-    with connection.connection.cursor() as cursor:
-        with cursor.copy(f"COPY {incoming} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+    raw: Any = connection.connection.driver_connection
+    with raw.cursor() as cursor:
+        with cursor.copy(f"COPY {incoming} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
         cursor.execute(f"INSERT INTO {table.name} ({names}) SELECT * FROM {incoming} ON CONFLICT DO NOTHING")  # noqa: S608

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trap_server import schema
-from trap_server.bulk import chunks, upsert
+from trap_server.bulk import is_one_of, upsert
 from trap_server.repair import KernelBoot, Pair, Reading, Start, trusted
 from trap_server.sorting import OfferedWindow
 
@@ -80,17 +80,16 @@ def _reading(one: OfferedWindow) -> Reading:
 def _read(connection: sa.Connection, keys: list[ClockKey]) -> dict[ClockKey, KernelBoot]:
     found = dict.fromkeys(keys, KernelBoot())
     c = schema.clocks.c
-    for part in chunks(keys):
-        query = sa.select(schema.clocks).where(sa.tuple_(c.tenant, c.trap, c.kernel_boot).in_(part))
-        for row in connection.execute(query):
-            found[(row.tenant, row.trap, row.kernel_boot)] = KernelBoot(
-                first=_pair(row.first_mono_ms, row.first_wall_ms),
-                last=_pair(row.last_mono_ms, row.last_wall_ms),
-                latest_ms=row.latest_ms,
-                earliest_ms=row.earliest_ms,
-                live=row.live,
-                unsynced=row.unsynced,
-            )
+    query = sa.select(schema.clocks).where(is_one_of(connection, (c.tenant, c.trap, c.kernel_boot), keys))
+    for row in connection.execute(query):
+        found[(row.tenant, row.trap, row.kernel_boot)] = KernelBoot(
+            first=_pair(row.first_mono_ms, row.first_wall_ms),
+            last=_pair(row.last_mono_ms, row.last_wall_ms),
+            latest_ms=row.latest_ms,
+            earliest_ms=row.earliest_ms,
+            live=row.live,
+            unsynced=row.unsynced,
+        )
     return found
 
 

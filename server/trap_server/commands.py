@@ -49,6 +49,9 @@ Ca = Annotated[Path | None, typer.Option(help="authorities to trust, for mqtts:/
 Cert = Annotated[Path | None, typer.Option(help="this collector's certificate", show_default=False)]
 Key = Annotated[Path | None, typer.Option(help="the certificate's private key", show_default=False)]
 Collector = Annotated[str | None, typer.Option(help="MQTT client id, stable, one a replica", show_default=False)]
+Share = Annotated[
+    str | None, typer.Option(help="collectors of one group share the messages between them", show_default=False)
+]
 Host = Annotated[str | None, typer.Option(help="address to serve on", show_default=False)]
 Url = Annotated[str | None, typer.Option(help="where people find the page, for links", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="port to serve on", show_default=False)]
@@ -84,14 +87,13 @@ def ingest(
     cert: Cert = None,
     key: Key = None,
     collector: Collector = None,
+    share: Share = None,
     log_json: LogJson = None,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Only the writer: MQTT to database to acknowledgement."""
-    settings = _begin(
-        broker=broker, database=database, ca=ca, cert=cert, key=key, collector=collector, log_json=log_json
-    )
-    run_ingest(settings, until_stdin_closes)
+    flags = {name: value for name, value in locals().items() if name != "until_stdin_closes"}
+    run_ingest(_begin(**flags), until_stdin_closes)
 
 
 @app.command()

@@ -25,6 +25,7 @@ from trap_server.fleet.passphrase import read_passphrase
 from trap_server.fleet.private_files import read_private, write_private
 from trap_server.fleet.registry import Lock
 from trap_server.fleet.traps import Trap, card_folder, offer_token, redeem_token
+from trap_server.simulation.command import simulate_fleet
 
 app = typer.Typer(
     help="Who may speak on the broker: an authority, a certificate for each trap, and the broker's rules.\n\n"
@@ -247,6 +248,9 @@ def _say_card(fleet: Fleet, address: TrapAddress, until: datetime, *, as_json: b
     card = card_folder(fleet, address)
     text = f"{trap_name(address)}: good until {until:%Y-%m-%d %H:%M} UTC; copy {card} onto its card, then delete it"
     _say({"trap": trap_name(address), "card": str(card), "until": until.isoformat()}, text, as_json=as_json)
+
+
+app.command("simulate")(simulate_fleet)
 
 
 def _say(values: dict[str, object], text: str, *, as_json: bool) -> None:

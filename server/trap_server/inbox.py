@@ -75,7 +75,7 @@ class Inbox:
             if not self._changed.wait_for(lambda: self._waiting, first_s):
                 return []
             self._changed.wait_for(lambda: len(self._waiting) >= limit or self._waiting_bytes >= most_bytes, more_s)
-            taken = []
+            taken: list[Delivery] = []
             while self._waiting and len(taken) < limit and most_bytes > 0:
                 taken.append(self._waiting.popleft())
                 most_bytes -= len(taken[-1].arrival.payload)

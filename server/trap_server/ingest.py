@@ -207,7 +207,7 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
     """
     rng = random.Random()  # noqa: S311  jitter, not a secret
     inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
-    subscriber = Subscriber(settings.broker_address, settings.collector, inbox, rng)
+    subscriber = Subscriber(settings.broker_address, settings.collector, inbox, rng, share=settings.share)
     ingest = Ingest(
         Store(open_database(settings.database), settings.collector, settings.evidence_mb * 1_000_000),
         subscriber,

@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     key: Path | None = None
     collector: Annotated[str, Field(pattern="^[A-Za-z0-9-]{1,64}$")] = "zancudo-collector"
     """MQTT client id: stable, one per replica, for the broker keeps its queue by this name."""
+    share: Annotated[str, Field(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
+    """Group of collectors that share the traps' messages, each message to one of them; "" takes all."""
     database: str = "sqlite:///zancudo.db"
     fleet: Path | None = None
     """Folder of `trap-fleet init`, from which traps are enrolled by the page."""

@@ -148,9 +148,7 @@ def _sort_counts(arrival: Arrival, address: TrapAddress, batch: Batch) -> Sighti
         key = (address.tenant, address.trap, window.boot, window.seq)
         body = window.model_dump_json()
         digest = hashlib.sha256(body.encode()).hexdigest()
-        batch.windows.append(
-            OfferedWindow(address, key, window, body, digest, arrival.received_at_ms, counts.backlog)
-        )
+        batch.windows.append(OfferedWindow(address, key, window, body, digest, arrival.received_at_ms, counts.backlog))
     return Sighting(address, arrival.received_at_ms, window_ms=counts.windows[-1].duration_ms)
 
 

@@ -16,7 +16,7 @@ from trap_contract.topics import TrapAddress
 
 from trap_server import evidence, orders, schema
 from trap_server.boots import Request, carry_on, read_ledgers, take_requests
-from trap_server.bulk import chunks, insert, insert_new, upsert
+from trap_server.bulk import chunks, insert, insert_new, is_one_of, upsert
 from trap_server.clocks import Clocks
 from trap_server.repair import Start
 from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told, WindowKey
@@ -298,10 +298,9 @@ def _update_traps(connection: sa.Connection, sightings: Iterable[Sighting]) -> N
 def _traps(connection: sa.Connection, addresses: Sequence[TrapAddress]) -> dict[TrapAddress, TrapRecord]:
     c = schema.traps.c
     records = {address: TrapRecord(address.tenant, address.trap) for address in addresses}
-    for part in chunks(addresses):
-        names = [(address.tenant, address.trap) for address in part]
-        for row in connection.execute(sa.select(schema.traps).where(sa.tuple_(c.tenant, c.trap).in_(names))).mappings():
-            records[TrapAddress(row["tenant"], row["trap"])] = TrapRecord(**row)
+    names = [(address.tenant, address.trap) for address in addresses]
+    for row in connection.execute(sa.select(schema.traps).where(is_one_of(connection, (c.tenant, c.trap), names))):
+        records[TrapAddress(row.tenant, row.trap)] = TrapRecord(*row)
     return records
 
 

@@ -40,6 +40,7 @@ from trap_server.inbox import Delivery, Inbox, Token
 from trap_server.sorting import Arrival
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
+SHARED_EXPIRY_S = 5 * 60  # some brokers queue for an absent member until then; its traps send again
 RECEIVE_MAXIMUM = 1000  # twice a batch: the broker sends on while a batch is being committed
 KEEPALIVE_S = 30
 PATIENCE_S = KEEPALIVE_S / 3  # some brokers send more than the receive maximum; pings must go out all the same
@@ -56,8 +57,16 @@ class Subscriber:
     """A paho client under our own reconnect loop; paho's own has no jitter and no generations."""
 
     def __init__(
-        self, address: BrokerAddress, client_id: str, inbox: Inbox, rng: random.Random, stuck_s: float = STUCK_S
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        inbox: Inbox,
+        rng: random.Random,
+        *,
+        stuck_s: float = STUCK_S,
+        share: str = "",
     ) -> None:
+        self._share = share
         self._address = address
         self._inbox = inbox
         self._stuck_s = stuck_s
@@ -119,7 +128,7 @@ class Subscriber:
         client.on_socket_register_write = lambda *_: self._wake_up()  # and so nobody writes but our own loop
         self._secure(client)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.SessionExpiryInterval = SHARED_EXPIRY_S if self._share else SESSION_EXPIRY_S
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         # MQTT 5 in paho would otherwise wipe the queue that the broker kept at the first connect of a process.
         client.connect_async(
@@ -224,7 +233,14 @@ class Subscriber:
             return
         no_replay = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
         retained = SubscribeOptions(qos=1)
-        client.subscribe([(subscription(leaf), retained if leaf in RETAINED else no_replay) for leaf in LEAVES])
+        client.subscribe([(self._filter(leaf), retained if leaf in RETAINED else no_replay) for leaf in LEAVES])
+        if self._share:  # what this name asked for when it was alone is still in its session
+            client.unsubscribe([subscription(leaf) for leaf in LEAVES if leaf not in RETAINED])
+
+    def _filter(self, leaf: str) -> str:
+        """Retained words go to every collector of a group: no broker shares them, and taking them twice is harmless."""
+        shared = self._share and leaf not in RETAINED
+        return f"$share/{self._share}/{subscription(leaf)}" if shared else subscription(leaf)
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object
@@ -232,7 +248,7 @@ class Subscriber:
         refused = [leaf for leaf, reason in zip(LEAVES, reasons, strict=True) if reason.is_failure]
         if refused:
             next_step = "allow the collector to read these topics in the broker's access rules"
-            topics = ", ".join(subscription(leaf) for leaf in refused)
+            topics = ", ".join(map(self._filter, refused))
             self._say("subscription_refused", topics=topics, next_step=next_step)
             self._drop()
         else:
@@ -263,8 +279,10 @@ class Subscriber:
 
 def _paho_log() -> logging.Logger:
     """Of what paho says only failures of our callbacks; its other errors are said above."""
-    logger = logging.Logger("paho", logging.ERROR)
-    logger.addHandler(_CallbackFailures())
+    logger = logging.getLogger("paho")
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    logger.handlers = [_CallbackFailures()]
     return logger
 
 

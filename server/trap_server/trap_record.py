@@ -1,7 +1,7 @@
 """What the collector knows of a trap, and how a new sighting changes it; pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from trap_contract.messages import State
@@ -29,7 +29,7 @@ class TrapRecord:
 
     def as_row(self) -> dict[str, str | int | None]:
         """By column."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def after(self, sightings: Iterable[Sighting]) -> "TrapRecord":
         """The record with the sightings folded in, in their order."""

@@ -36,7 +36,7 @@ class RunningIngest:
 def running_ingest(broker_url: str, engine: sa.Engine, stuck_s: float = 60.0) -> Iterator[RunningIngest]:
     """Ingest as `trap-server ingest` composes it, without its process."""
     inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
-    subscriber = Subscriber(BrokerAddress.parse(broker_url, Tls()), COLLECTOR, inbox, random.Random(1), stuck_s)
+    subscriber = Subscriber(BrokerAddress.parse(broker_url, Tls()), COLLECTOR, inbox, random.Random(1), stuck_s=stuck_s)
     ingest = Ingest(Store(engine, COLLECTOR), subscriber, inbox, random.Random(2))
     running = RunningIngest(ingest, subscriber, inbox, threading.Thread(target=ingest.run, daemon=True))
     running.thread.start()

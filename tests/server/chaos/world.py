@@ -1,0 +1,184 @@
+"""Everything that can fail, at work together: broker, bad links, collectors, database, simulated traps."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brokers import Broker, free_port
+from trap_contract.broker import BrokerAddress, Tls
+from trap_contract.topics import TrapAddress
+from trap_server.database import open_database, open_for_reading
+from trap_server.simulation.history import Verdict, compare
+from trap_server.simulation.speaker import Speaker
+from trap_server.simulation.trap import SimulatedTrap
+
+from server.chaos.proxy import ChaosProxy
+
+WINDOW_MS = 100
+PATIENCE_S = 4.0
+TURN_S = 0.05
+ACL = "topic readwrite #\n"
+SETTLING_S = 180.0
+
+
+@dataclass
+class Replica:
+    """One collector process, started again whenever it has died, as systemd would."""
+
+    name: str
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def keep_alive(self) -> None:
+        """Start it if it does not run."""
+        if self.process is None or self.process.poll() is not None:
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+
+    def signal(self, number: int) -> None:
+        """Send a signal if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def stop(self) -> None:
+        """End it for good."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait(10)
+
+
+@dataclass
+class World:
+    """`rng` decides faults only; `database` is the address that collectors get."""
+
+    folder: Path
+    rng: random.Random
+    broker: Broker
+    database: str
+    for_traps: ChaosProxy
+    for_collectors: ChaosProxy
+    replicas: list[Replica]
+    speakers: list[Speaker] = field(default_factory=list)
+    traps: list[SimulatedTrap] = field(default_factory=list)
+    ending: threading.Event = field(default_factory=threading.Event)
+    counting: bool = True
+
+    @property
+    def address(self) -> BrokerAddress:
+        """Where traps connect."""
+        return BrokerAddress.parse(f"mqtt://127.0.0.1:{self.for_traps.port}", Tls())
+
+    def add_trap(self, name: str, salt: int, boot: str, begins_ms: int | None = None) -> SimulatedTrap:
+        """One more trap with a connection of its own."""
+        trap = SimulatedTrap(TrapAddress("chaos", name), salt, WINDOW_MS, most_held=3000, patience_s=PATIENCE_S)
+        trap.begin_boot(boot, now_ms() if begins_ms is None else begins_ms)
+        speaker = Speaker(self.address, f"chaos-{name}-{salt}", [trap])
+        speaker.start()
+        self.speakers.append(speaker)
+        self.traps.append(trap)
+        return trap
+
+    def speaker_of(self, trap: SimulatedTrap) -> Speaker:
+        """Its connection."""
+        return self.speakers[self.traps.index(trap)]
+
+    def keep_going(self) -> None:
+        """Until `ending`: traps count and send, the broker and collectors that died come back."""
+        was_ready: dict[int, bool] = {}
+        while not self.ending.wait(TURN_S):
+            for replica in self.replicas:
+                replica.keep_alive()
+            for number, (speaker, trap) in enumerate(zip(list(self.speakers), list(self.traps), strict=True)):
+                if self.counting:
+                    with speaker.lock:
+                        trap.count(now_ms())
+                if speaker.is_ready and not was_ready.get(number):
+                    with speaker.lock:
+                        speaker.introduce(trap, now_ms())
+                was_ready[number] = speaker.is_ready
+                speaker.send(trap, time.monotonic())
+
+    def settle(self) -> Verdict:
+        """Let everything that is held arrive, then compare."""
+        self.counting = False
+        deadline_s = time.monotonic() + SETTLING_S
+        while any(trap.held() or trap.owes_losses() for trap in self.traps) and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+        self.ending.set()
+        with open_for_reading(self.database).begin() as connection:
+            return compare(connection, self.traps, settled=True)
+
+    def deny(self, topics: str) -> None:
+        """The broker's access rules, these topics denied."""
+        (self.folder / "acl").write_text(topics + ACL)
+        if self.broker.process is not None and self.broker.process.poll() is None:
+            self.broker.process.send_signal(signal.SIGHUP)
+
+
+@contextmanager
+def running_world(folder: Path, database: str, seed: int, *, replicas: int, traps: int) -> Iterator[World]:
+    """A world that ends with the block."""
+    (folder / "acl").write_text(ACL)
+    extra = f"acl_file {folder / 'acl'}\nmax_inflight_messages 1000\n"
+    broker = Broker(folder / "mosquitto", free_port(), extra, verbose=False)
+    broker.start()
+    open_database(database).dispose()
+    rng = random.Random(seed)
+    with ChaosProxy(broker.port) as for_traps, ChaosProxy(broker.port) as for_collectors:
+        command = [sys.executable, "-m", "server.chaos.doomed", "ingest", "--until-stdin-closes"]
+        command += ["--broker", f"mqtt://127.0.0.1:{for_collectors.port}", "--database", database]
+        command += ["--share", "chaos"] if replicas > 1 else []
+        names = [f"replica-{number}" for number in range(replicas)]
+        fleet = [Replica(name, [*command, "--collector", name], folder / f"{name}.log") for name in names]
+        world = World(folder, rng, broker, database, for_traps, for_collectors, fleet)
+        with _living(world):
+            for number in range(traps):
+                world.add_trap(f"trap-{number}", number, f"{rng.getrandbits(128):032x}")
+            yield world
+
+
+@contextmanager
+def _living(world: World) -> Iterator[None]:
+    life = threading.Thread(target=world.keep_going, daemon=True)
+    life.start()
+    try:
+        yield
+    finally:
+        world.ending.set()
+        life.join(20)
+        for speaker in world.speakers:
+            speaker.stop()
+        for replica in world.replicas:
+            replica.stop()
+        world.broker.kill()
+
+
+def now_ms() -> int:
+    """The true time."""
+    return time.time_ns() // 1_000_000
+
+
+def wait(true: Callable[[], object], deadline_s: float) -> bool:
+    """Whether it became true in time."""
+    end = time.monotonic() + deadline_s
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def environment() -> None:
+    """Let children import the tests' modules."""
+    tests = str(Path(__file__).resolve().parents[2])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH", "")]))
