@@ -47,10 +47,14 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, 
         return
     columns = tuple(rows[0])
     coded = [name for name in columns if isinstance(table.c[name].type, sa.JSON)]
-    values = [tuple((row | {name: json.dumps(row[name]) for name in coded}).values()) for row in rows]
+    values = [tuple((row | {name: _json(row[name]) for name in coded}).values()) for row in rows]
     for part in blocks(values):
         statement = _upserting(connection.dialect.name, table, columns, len(part))
         connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 def is_one_of(

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from trap_server import schema
 from trap_server.bulk import is_one_of, upsert
 from trap_server.repair import KernelBoot, Pair, Reading, Start, trusted
+from trap_server.rollups.building import HOUR_MS
 from trap_server.sorting import OfferedWindow
 
 ClockKey = tuple[str, str, str]
@@ -27,6 +28,8 @@ class Clocks:
             if one.window.kernel_boot:
                 readings[_key(one)].append(_reading(one))
         self._connection = connection
+        self.moved: set[tuple[str, str, int]] = set()
+        """Tenant, trap and hour of windows that were dated anew, of the old date and of the new."""
         self._before = _read(connection, sorted(readings))
         self._after = {key: self._before[key].after(found) for key, found in readings.items()}
 
@@ -56,6 +59,7 @@ class Clocks:
         for row_id, mono_ms, wall_ms, *stored in self._connection.execute(query.where(*which, ~_W.clock_synced)):
             start = clock.start(mono_ms, wall_ms, synced=False)
             if start != Start(*stored):
+                self.moved |= {(*key[:2], ms - ms % HOUR_MS) for ms in (stored[0], start.start_ms)}
                 repaired.append({"row": row_id, "start": start.start_ms, "how": start.method, "error": start.error_ms})
         if repaired:
             values: dict[str, sa.BindParameter[Any]] = {name: sa.bindparam(given) for name, given in _REPAIRED.items()}

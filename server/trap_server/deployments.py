@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from trap_contract.errors import ConfigError
 
 from trap_server import schema
+from trap_server.bulk import insert
 from trap_server.nights import Deployment
 
+HOUR_MS = 3_600_000
 _D = schema.deployments.c
 
 
@@ -42,6 +44,7 @@ def deployment(connection: sa.Connection, number: int) -> Deployment | None:
 def add(connection: sa.Connection, new: Deployment) -> int:
     """Store it; returns its number. Raises ConfigError when the trap stood elsewhere at that time."""
     _refuse_overlap(connection, new, but=None)
+    _move_hours(connection, new.tenant, new.trap)
     number: int = connection.execute(sa.insert(schema.deployments).values(**asdict(new)).returning(_D.id)).scalar_one()
     return number
 
@@ -49,12 +52,29 @@ def add(connection: sa.Connection, new: Deployment) -> int:
 def replace(connection: sa.Connection, number: int, new: Deployment) -> None:
     """Put `new` in the place of another. Raises ConfigError when the trap stood elsewhere at that time."""
     _refuse_overlap(connection, new, but=number)
+    _move_hours(connection, *_trap_of(connection, number))
     connection.execute(sa.update(schema.deployments).where(_D.id == number).values(**asdict(new)))
+    _move_hours(connection, new.tenant, new.trap)
 
 
 def remove(connection: sa.Connection, number: int) -> None:
     """Forget one that never was."""
+    _move_hours(connection, *_trap_of(connection, number))
     connection.execute(sa.delete(schema.deployments).where(_D.id == number))
+
+
+def _trap_of(connection: sa.Connection, number: int) -> tuple[str, str]:
+    tenant, trap = connection.execute(sa.select(_D.tenant, _D.trap).where(_D.id == number)).one()
+    return tenant, trap
+
+
+def _move_hours(connection: sa.Connection, tenant: str, trap: str) -> None:
+    """What the trap counted belongs to other nights and sites now: its roll-ups are stale."""
+    for table, column in ((schema.windows, schema.windows.c.start_ms), (schema.hours, schema.hours.c.hour_ms)):
+        hours = sa.select(table.c.tenant, table.c.trap, column - column % HOUR_MS).distinct()
+        mine = hours.where(table.c.tenant == tenant, table.c.trap == trap)
+        stale = insert(connection, schema.stale_hours).from_select(["tenant", "trap", "hour_ms"], mine)
+        connection.execute(stale.on_conflict_do_nothing())
 
 
 def _refuse_overlap(connection: sa.Connection, new: Deployment, *, but: int | None) -> None:

@@ -1,5 +1,6 @@
 """The writer: a batch from the inbox becomes rows, then PUBACKs, then acknowledgements to the traps."""
 
+import contextlib
 import gc
 import os
 import random
@@ -17,6 +18,7 @@ from trap_contract.topics import TrapAddress
 
 from trap_server.database import open_database
 from trap_server.inbox import Delivery, Inbox
+from trap_server.rollups.keeping import MOST_HOURS
 from trap_server.settings import Settings
 from trap_server.sorting import sort_arrivals
 from trap_server.store import Committed, Heartbeat, Store
@@ -69,6 +71,7 @@ class Ingest:
                 if self._must_beat():
                     self._beat()
                     self._ask()
+                    self._roll_up()
                 self._send_orders()
         finally:
             self._tell_owed()
@@ -149,6 +152,12 @@ class Ingest:
                 self._store.orders_sent(unsent, now_ms)
         except StoreError as error:
             self._say_trouble(error)
+
+    def _roll_up(self) -> None:
+        """Keep the hours and nights; while messages wait only some, for what is stale is read rightly all the same."""
+        with contextlib.suppress(StoreError):  # the next batch says so
+            while self._store.roll_up() == MOST_HOURS and self._inbox.is_empty() and not self._stopping.is_set():
+                pass
 
     def _must_beat(self) -> bool:
         late = time.monotonic() - self._beaten_s >= HEARTBEAT_S

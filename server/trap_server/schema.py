@@ -352,3 +352,62 @@ notes = sa.Table(
     sa.Index("notes_of_trap", "tenant", "trap"),
     sqlite_autoincrement=True,
 )
+
+stale_hours = sa.Table(
+    "stale_hours",  # their windows have changed since they were rolled up
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("hour_ms", sa.BigInteger, primary_key=True),
+    sa.Index("stale_hours_by_time", "hour_ms"),
+    sqlite_with_rowid=False,
+)
+
+hours = sa.Table(
+    "hours",
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("hour_ms", sa.BigInteger, primary_key=True),
+    sa.Column("night", sa.String(10), primary_key=True),  # ISO 8601, local date of the evening; noon parts an hour
+    sa.Column("deployed_ms", sa.BigInteger, primary_key=True),  # -1: the trap stood nowhere
+    sa.Column("semantics", sa.String(16), primary_key=True),
+    sa.Column("sealed", sa.Boolean, primary_key=True),  # of windows that retention has taken out
+    sa.Column("site", sa.String(200), nullable=False),
+    sa.Column("windows", sa.BigInteger, nullable=False),
+    sa.Column("counted", sa.BigInteger, nullable=False),
+    sa.Column("observed_ms", sa.BigInteger, nullable=False),
+    sa.Column("tally", sa.JSON, nullable=False),  # {class: {count: windows}}
+    sa.Column("models", sa.JSON, nullable=False),
+    sa.Column("thresholds", sa.JSON, nullable=False),
+    sa.Column("clock_repaired", sa.Boolean, nullable=False),
+    sa.Index("hours_of_night", "tenant", "trap", "night"),
+    sqlite_with_rowid=False,
+)
+
+nights = sa.Table(
+    "nights",
+    metadata,
+    sa.Column("night", sa.String(10), primary_key=True),
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("deployed_ms", sa.BigInteger, primary_key=True),
+    sa.Column("semantics", sa.String(16), primary_key=True),
+    sa.Column("site", sa.String(200), nullable=False),
+    sa.Column("begins_ms", sa.BigInteger, nullable=False),
+    sa.Column("ends_ms", sa.BigInteger, nullable=False),
+    sa.Column("boundary", sa.String(8), nullable=False),
+    sa.Column("statistic", sa.String(8), nullable=False),
+    sa.Column("counts", sa.JSON(none_as_null=True)),
+    sa.Column("observed_s", sa.Float, nullable=False),
+    sa.Column("expected_s", sa.Float, nullable=False),
+    sa.Column("lost_s", sa.Float, nullable=False),
+    sa.Column("coverage", sa.Float, nullable=False),
+    sa.Column("problem", sa.Boolean, nullable=False),
+    sa.Column("models", sa.JSON, nullable=False),
+    sa.Column("thresholds", sa.JSON, nullable=False),
+    sa.Column("clock_repaired", sa.Boolean, nullable=False),
+    sa.Column("windows", sa.BigInteger, nullable=False),
+    sa.Index("nights_of_trap", "tenant", "trap", "night"),
+    sqlite_with_rowid=False,
+)

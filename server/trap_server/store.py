@@ -19,6 +19,8 @@ from trap_server.boots import Request, carry_on, read_ledgers, take_requests
 from trap_server.bulk import chunks, insert, insert_new, is_one_of, upsert
 from trap_server.clocks import Clocks
 from trap_server.repair import Start
+from trap_server.rollups import keeping
+from trap_server.rollups.building import HOUR_MS
 from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told, WindowKey
 from trap_server.trap_record import TrapRecord
 
@@ -89,6 +91,8 @@ class Store:
             clocks = Clocks(connection, batch.windows)
             stored, collisions = _insert_windows(connection, batch.windows, clocks)
             clocks.keep()
+            if stored or clocks.moved:
+                keeping.mark(connection, {_hour(one, clocks) for one in batch.windows} | clocks.moved)
             carry_on(connection, ledgers, batch)
             _keep_collisions(connection, collisions)
             _keep_refusals(connection, batch.refusals)
@@ -106,6 +110,11 @@ class Store:
             )
             self._count(connection, committed)
         return committed
+
+    def roll_up(self, limit: int = keeping.MOST_HOURS) -> int:
+        """Build stale hours and their nights anew; returns how many hours. Raises StoreError on refusal."""
+        with self._transaction() as connection:
+            return keeping.refresh(connection, limit)
 
     def take_requests(self, now_ms: int) -> list[Request]:
         """Which windows to ask of which traps now. Raises StoreError when the database refuses."""
@@ -188,6 +197,11 @@ def _insert_windows(
 
 def _content(body: str) -> bytes:
     return Window.model_validate_json(body).canonical()
+
+
+def _hour(offered: OfferedWindow, clocks: Clocks) -> keeping.HourKey:
+    start_ms = clocks.start(offered).start_ms
+    return offered.key[0], offered.key[1], start_ms - start_ms % HOUR_MS
 
 
 def _row(offered: OfferedWindow, start: Start) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
 """A whole agent killed again and again at random moments, before a real mosquitto and the real collector.
 
-CHAOS_KILLS=100 kills it more often: `make chaos`.
+CHAOS_KILLS=100 kills it more often: `make kills`.
 """
 
 import contextlib

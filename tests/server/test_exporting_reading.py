@@ -4,8 +4,9 @@ import datetime as dt
 from typing import Any
 
 import sqlalchemy as sa
+from trap_server import deployments
 from trap_server.exporting.reading import Period, Selection, read_rows
-from trap_server.exporting.rows import Places, Row
+from trap_server.exporting.rows import Row
 
 from server.exports import NIGHT, NOON_MS, caught, keep, make_place
 from server.traps import make_window
@@ -13,9 +14,9 @@ from server.traps import make_window
 LATER_MS = NOON_MS + 30 * 86_400_000
 
 
-def rows(engine: sa.Engine, period: Period, places: Places | None = None, **selection: Any) -> list[Row]:
+def rows(engine: sa.Engine, period: Period, **selection: Any) -> list[Row]:
     with engine.begin() as connection:
-        return list(read_rows(connection, period, Selection(**selection), places or Places(), LATER_MS))
+        return list(read_rows(connection, period, Selection(**selection), LATER_MS))
 
 
 def test_catches_of_a_night_are_summed_from_noon_to_noon_and_zeros_stay(engine: sa.Engine):
@@ -56,7 +57,9 @@ def test_a_selection_keeps_whole_nights_of_the_trap_asked_for(engine: sa.Engine)
 def test_a_night_belongs_to_the_place_where_the_trap_stood(engine: sa.Engine):
     keep(engine, caught(1, 1, 2))
     place = make_place(latitude=21.3, longitude=-157.9, timezone="Pacific/Honolulu")
-    (night,) = rows(engine, "night", Places([place]))
+    with engine.begin() as connection:
+        deployments.add(connection, place)
+    (night,) = rows(engine, "night")
     assert (night.site, night.boundary, night.deployed_ms) == (place.site, "solar", place.begins_ms)
     assert night.night == NIGHT - dt.timedelta(days=1)
 

@@ -12,9 +12,8 @@ from trap_contract.topics import TrapAddress
 
 from trap_server import schema
 from trap_server.alerting.rules import Facts
-from trap_server.deployments import deployments
 from trap_server.exporting.reading import Selection, read_rows
-from trap_server.exporting.rows import Places, Row, utc
+from trap_server.exporting.rows import Row, utc
 from trap_server.queries import trap_records
 from trap_server.trap_record import TrapRecord
 
@@ -136,8 +135,7 @@ def _sharpness(health: Sequence[_Reading]) -> list[float]:
 def _past(connection: sa.Connection, address: TrapAddress, now_ms: int) -> Past:
     since = utc(now_ms).date() - SEASON
     asked = Selection(address.tenant, address.trap, since=since)
-    places = Places(deployments(connection, tenant=address.tenant, trap=address.trap).values())
-    found = read_rows(connection, "night", asked, places, now_ms)
+    found = read_rows(connection, "night", asked, now_ms)
     nights = [row for row in found if row.is_catch and not row.problem and row.ends_ms <= now_ms]
     is_fresh = bool(nights) and nights[-1].ends_ms > now_ms - DAY_MS
     return Past(

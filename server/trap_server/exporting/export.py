@@ -64,7 +64,7 @@ def export(
     """
     if period != "night" and format_ not in ANY_PERIOD:
         raise ConfigError(f"--by {period}: {format_} is a format of trap-nights; csv and parquet know every period")
-    rows = read_rows(connection, period, selection, places, metadata.created_at_ms)
+    rows = read_rows(connection, period, selection, metadata.created_at_ms)
     with published(out) as folder:
         seen = WRITERS[format_](folder, followed(rows), places, metadata)
     return Exported(str(out), format_, seen.rows, sorted(seen.models), seen.begins_ms, seen.ends_ms)

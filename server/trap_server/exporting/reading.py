@@ -2,17 +2,16 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from trap_server import schema
-from trap_server.exporting.rows import HOUR_MS, Places, Row, model_name, of_hour, of_night, statistic_of
+from trap_server.exporting.rows import HOUR_MS, Row, model_name, of_hour, of_night, statistic_of
 from trap_server.newest import FUTURE_MS
-from trap_server.nights import Deployment, Hour, add_tallies, night_of, trap_night
+from trap_server.rollups import reading as rollups
 
 DAY_MS = 24 * HOUR_MS
 FETCH = 1000
@@ -32,37 +31,41 @@ class Selection:
     since: dt.date | None = None
     until: dt.date | None = None
 
-    def holds(self, day: dt.date) -> bool:
-        """Whether a day is asked for."""
-        return (self.since or dt.date.min) <= day <= (self.until or dt.date.max)
+    def asked(self, now_ms: int) -> rollups.Asked:
+        """The same of roll-ups."""
+        return rollups.Asked(
+            tenant=self.tenant,
+            trap=self.trap,
+            since_ms=_midnight_ms(self.since) if self.since else 0,
+            until_ms=min(now_ms + FUTURE_MS, _midnight_ms(self.until) + DAY_MS if self.until else now_ms + FUTURE_MS),
+            since=self.since.isoformat() if self.since else "",
+            until=self.until.isoformat() if self.until else "9999",
+        )
 
-    def conditions(self, margin_days: int) -> Iterator[sa.ColumnElement[bool]]:
-        """What the database has to meet; a night reaches into the days before and after its date."""
+    def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+        """What a window has to meet."""
         if self.tenant is not None:
             yield _W.tenant == self.tenant
         if self.trap is not None:
             yield _W.trap == self.trap
         if self.since is not None:
-            yield _W.start_ms >= _midnight_ms(self.since) - margin_days * DAY_MS
+            yield _W.start_ms >= _midnight_ms(self.since)
         if self.until is not None:
-            yield _W.start_ms < _midnight_ms(self.until) + (1 + margin_days) * DAY_MS
+            yield _W.start_ms < _midnight_ms(self.until) + DAY_MS
 
 
-def read_rows(
-    connection: sa.Connection, period: Period, selection: Selection, places: Places, now_ms: int
-) -> Iterator[Row]:
-    """Rows of one kind by tenant, trap and time, no more than one night of one trap held at once.
+def read_rows(connection: sa.Connection, period: Period, selection: Selection, now_ms: int) -> Iterator[Row]:
+    """Rows of one kind by tenant, trap and time; hours and nights from their roll-ups.
 
-    Windows from beyond now have a broken clock and are left out, as they are everywhere.
+    What begins beyond now has a broken clock and is left out, as it is everywhere.
     """
-    found = _windows(
-        connection, [*selection.conditions(1 if period == "night" else 0), _W.start_ms <= now_ms + FUTURE_MS]
-    )
     if period == "window":
-        return found
+        return _windows(connection, [*selection.conditions(), _W.start_ms <= now_ms + FUTURE_MS])
+    asked = selection.asked(now_ms)
     if period == "hour":
-        return (of_hour(hour) for _, hours in _nights(found, places) for hour in hours)
-    return (row for row in _night_rows(found, places) if row.night and selection.holds(row.night))
+        return map(of_hour, rollups.hours(connection, asked))
+    found = rollups.nights(connection, asked)
+    return (replace(of_night(night), lost_s=None) for night in found if night.begins_ms <= now_ms + FUTURE_MS)
 
 
 def _windows(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> Iterator[Row]:
@@ -85,52 +88,6 @@ def _window(found: dict[str, Any]) -> Row:
         models=(model_name(found["model_id"], found["model_sha256"]),),
         thresholds=(json.loads(found["body"])["model"]["threshold"],),
         clock_repaired=found["clock_method"] != "trusted",
-    )
-
-
-def _night_rows(windows: Iterable[Row], places: Places) -> Iterator[Row]:
-    for place, hours in _nights(windows, places):
-        for _, same in groupby(sorted(hours, key=lambda hour: hour.semantics), key=lambda hour: hour.semantics):
-            yield replace(of_night(trap_night(list(same), place, lost_ms=0)), lost_s=None)
-
-
-def _nights(windows: Iterable[Row], places: Places) -> Iterator[tuple[Deployment | None, list[Hour]]]:
-    """The hours of each night of each trap; windows come by trap and time."""
-
-    def night(row: Row) -> tuple[str, str, int | None, dt.date]:
-        place = places.of(row)
-        begin = None if place is None else place.begins_ms
-        return row.tenant, row.trap, begin, night_of(row.begins_ms, place).date
-
-    for (*_, date), group in groupby(windows, key=night):
-        rows = list(group)
-        place = places.of(rows[0])
-        hours = groupby(sorted(rows, key=_hour_key), key=_hour_key)
-        yield place, [_hour(list(same), place, date) for _, same in hours]
-
-
-def _hour_key(row: Row) -> tuple[int, str]:
-    return row.begins_ms // HOUR_MS, row.semantics
-
-
-def _hour(rows: Sequence[Row], place: Deployment | None, night: dt.date) -> Hour:
-    first = rows[0]
-    counted = [row.counts for row in rows if row.counts is not None]
-    return Hour(
-        tenant=first.tenant,
-        trap=first.trap,
-        site=place.site if place else "",
-        deployed_ms=place.begins_ms if place else None,
-        night=night,
-        hour_ms=first.begins_ms // HOUR_MS * HOUR_MS,
-        semantics=first.semantics,
-        windows=len(rows),
-        counted=len(counted),
-        observed_ms=round(sum(row.observed_s for row in rows) * 1000),
-        tally=add_tallies({name: {count: 1} for name, count in counts.items()} for counts in counted),
-        models=tuple(sorted({model for row in rows for model in row.models})),
-        thresholds=tuple(sorted({one for row in rows for one in row.thresholds})),
-        clock_repaired=any(row.clock_repaired for row in rows),
     )
 
 

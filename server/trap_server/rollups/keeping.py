@@ -1,0 +1,207 @@
+"""Roll-ups kept in step with the windows: an hour that changes is marked in the same transaction, and built anew.
+
+Exact by construction: an hour is never added to, it is built again from its windows. Only what retention has aged out
+is `sealed`, and stands beside what comes late.
+"""
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from trap_server import schema
+from trap_server.bulk import chunks, insert_new, is_one_of, upsert
+from trap_server.deployments import deployments
+from trap_server.nights import Hour, TrapNight, night_of
+from trap_server.rollups.building import HOUR_MS, Counted, NightKey, Standing, build_hours, build_nights, night_key
+
+HourKey = tuple[str, str, int]
+"""Tenant, trap, begin of the hour in ms."""
+
+NOWHERE = -1
+MOST_HOURS = 500
+CALENDAR_END_MS = 253_000_000_000_000  # the year 9987: what a broken clock dates later is on no night
+_S, _H, _N, _W = schema.stale_hours.c, schema.hours.c, schema.nights.c, schema.windows.c
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What stale hours come to: their windows' parts of hours, and every night that they touch (None: it is gone)."""
+
+    hours: list[Hour]
+    nights: dict[NightKey, TrapNight | None]
+
+
+def mark(connection: sa.Connection, hours: Iterable[HourKey]) -> None:
+    """These hours' windows change in this transaction."""
+    insert_new(connection, schema.stale_hours, ("tenant", "trap", "hour_ms"), sorted(set(hours)))
+
+
+def refresh(connection: sa.Connection, limit: int = MOST_HOURS) -> int:
+    """Build up to `limit` stale hours and their nights anew; returns how many hours."""
+    query = sa.select(_S.tenant, _S.trap, _S.hour_ms).order_by(_S.hour_ms, _S.tenant, _S.trap).limit(limit)
+    stale = [(tenant, trap, hour_ms) for tenant, trap, hour_ms in connection.execute(query)]
+    if not stale:
+        return 0
+    _move_sealed(connection, stale)
+    rebuilt = rebuild(connection, stale)
+    for which in _these(_H, stale):
+        connection.execute(sa.delete(schema.hours).where(which, ~_H.sealed))
+    upsert(connection, schema.hours, [hour_row(hour, sealed=False) for hour in rebuilt.hours])
+    gone = [key for key, night in rebuilt.nights.items() if night is None]
+    for tenant, trap, night, deployed_ms, semantics in gone:
+        connection.execute(
+            sa.delete(schema.nights).where(
+                _N.tenant == tenant, _N.trap == trap, _N.night == night, _N.deployed_ms == _number(deployed_ms),
+                _N.semantics == semantics,
+            )
+        )  # fmt: skip
+    upsert(connection, schema.nights, [_night_row(night) for night in rebuilt.nights.values() if night is not None])
+    for which in _these(_S, stale):
+        connection.execute(sa.delete(schema.stale_hours).where(which))
+    return len(stale)
+
+
+def rebuild(connection: sa.Connection, stale: Sequence[HourKey]) -> Rebuilt:
+    """What these hours and their nights are now; nothing is written."""
+    traps = sorted({(tenant, trap) for tenant, trap, _ in stale})
+    standing = Standing(
+        one for tenant, trap in traps for one in deployments(connection, tenant=tenant, trap=trap).values()
+    )
+    fresh = build_hours(_counted(connection, stale), standing)
+    touched = {night_key(hour) for hour in fresh}
+    for which in _these(_H, stale):
+        touched |= {night_key(read_hour(row)) for row in connection.execute(sa.select(schema.hours).where(which))}
+    others = list(_hours_of_nights(connection, touched, set(stale)))
+    nights = build_nights([*fresh, *others], standing)
+    return Rebuilt(fresh, {key: nights.get(key) for key in touched})
+
+
+def start_anew(connection: sa.Connection) -> int:
+    """Mark every hour that windows are there for; returns how many. `refresh` then builds them."""
+    hour_ms = _W.start_ms - _W.start_ms % HOUR_MS
+    found = connection.execute(sa.select(_W.tenant, _W.trap, hour_ms).distinct())
+    hours = [(tenant, trap, hour) for tenant, trap, hour in found]
+    mark(connection, hours)
+    mark(connection, [tuple(row) for row in connection.execute(sa.select(_H.tenant, _H.trap, _H.hour_ms))])
+    return len(hours)
+
+
+def hour_row(hour: Hour, *, sealed: bool) -> dict[str, Any]:
+    """As the table has it."""
+    tally = {name: {str(count): times for count, times in counts.items()} for name, counts in hour.tally.items()}
+    values = asdict(replace(hour, tally={})) | {"tally": tally, "sealed": sealed}
+    return values | {"night": hour.night.isoformat(), "deployed_ms": _number(hour.deployed_ms)}
+
+
+def read_hour(row: Any) -> Hour:
+    """From the table."""
+    tally = {name: {int(count): times for count, times in counts.items()} for name, counts in row.tally.items()}
+    return Hour(
+        tenant=row.tenant, trap=row.trap, site=row.site, deployed_ms=_begin(row.deployed_ms),
+        night=dt.date.fromisoformat(row.night), hour_ms=row.hour_ms, semantics=row.semantics, windows=row.windows,
+        counted=row.counted, observed_ms=row.observed_ms, tally=tally, models=tuple(row.models),
+        thresholds=tuple(row.thresholds), clock_repaired=row.clock_repaired,
+    )  # fmt: skip
+
+
+def read_night(row: Any) -> TrapNight:
+    """From the table."""
+    values = dict(row._mapping) | {  # noqa: SLF001  the public name of SQLAlchemy's row as a mapping
+        "night": dt.date.fromisoformat(row.night),
+        "deployed_ms": _begin(row.deployed_ms),
+        "models": tuple(row.models),
+        "thresholds": tuple(row.thresholds),
+    }
+    return TrapNight(**values)
+
+
+def _night_row(night: TrapNight) -> dict[str, Any]:
+    return asdict(night) | {"night": night.night.isoformat(), "deployed_ms": _number(night.deployed_ms)}
+
+
+def _number(deployed_ms: int | None) -> int:
+    return NOWHERE if deployed_ms is None else deployed_ms
+
+
+def _begin(stored: int) -> int | None:
+    return None if stored == NOWHERE else stored
+
+
+def _counted(connection: sa.Connection, hours: Sequence[HourKey]) -> Iterator[Counted]:
+    columns = (_W.tenant, _W.trap, _W.start_ms, _W.semantics, _W.counts, _W.observed_s)
+    query = sa.select(*columns, _W.model_id, _W.model_sha256, _W.body, _W.clock_method)
+    for tenant, trap, first_ms, end_ms in _stretches(hours):
+        which = (
+            _W.tenant == tenant,
+            _W.trap == trap,
+            _W.start_ms >= first_ms,
+            _W.start_ms < min(end_ms, CALENDAR_END_MS),
+        )
+        for *known, model_id, sha256, body, method in connection.execute(query.where(*which)):
+            model = f"{model_id}@{sha256[:16]}"
+            yield Counted(*known, model, json.loads(body)["model"]["threshold"], method != "trusted")
+
+
+def _stretches(hours: Sequence[HourKey]) -> Iterator[tuple[str, str, int, int]]:
+    """Hours of a trap that follow one another, as one stretch."""
+    last: tuple[str, str, int, int] | None = None
+    for tenant, trap, hour_ms in sorted(hours):
+        if last is not None and last[:2] == (tenant, trap) and last[3] == hour_ms:
+            last = (tenant, trap, last[2], hour_ms + HOUR_MS)
+            continue
+        if last is not None:
+            yield last
+        last = (tenant, trap, hour_ms, hour_ms + HOUR_MS)
+    if last is not None:
+        yield last
+
+
+def _these(columns: Any, hours: Sequence[HourKey]) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions that together mean these hours, a trap at a time."""
+    by_trap: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for tenant, trap, hour_ms in hours:
+        by_trap[(tenant, trap)].append(hour_ms)
+    for (tenant, trap), found in by_trap.items():
+        for part in chunks(found):
+            yield sa.and_(columns.tenant == tenant, columns.trap == trap, columns.hour_ms.in_(part))
+
+
+def _hours_of_nights(connection: sa.Connection, nights: Iterable[NightKey], stale: set[HourKey]) -> Iterator[Hour]:
+    """What is kept of these nights and still holds: whole hours that are not stale, and sealed parts of any."""
+    dates = sorted({(tenant, trap, night) for tenant, trap, night, _, _ in nights})
+    if not dates:
+        return
+    wanted = set(nights)
+    query = sa.select(schema.hours).where(is_one_of(connection, (_H.tenant, _H.trap, _H.night), dates))
+    for row in connection.execute(query):
+        hour = read_hour(row)
+        if night_key(hour) in wanted and (row.sealed or (row.tenant, row.trap, row.hour_ms) not in stale):
+            yield hour
+
+
+def _move_sealed(connection: sa.Connection, stale: Sequence[HourKey]) -> None:
+    """Sealed hours go to the deployment that stands there now, as wholes: their windows are gone."""
+    for which in _these(_H, stale):
+        for row in connection.execute(sa.select(schema.hours).where(which, _H.sealed)).all():
+            hour = read_hour(row)
+            standing = Standing(deployments(connection, tenant=hour.tenant, trap=hour.trap).values())
+            place = standing.at(hour.tenant, hour.trap, hour.hour_ms)
+            if (place.begins_ms if place else None) != hour.deployed_ms:
+                _reseal(connection, row, hour, place)
+
+
+def _reseal(connection: sa.Connection, row: Any, hour: Hour, place: Any) -> None:
+    key = [column == row._mapping[column.name] for column in schema.hours.primary_key]  # noqa: SLF001
+    connection.execute(sa.delete(schema.hours).where(*key))
+    moved = replace(
+        hour,
+        site=place.site if place else "",
+        deployed_ms=place.begins_ms if place else None,
+        night=night_of(hour.hour_ms, place).date,
+    )
+    upsert(connection, schema.hours, [hour_row(moved, sealed=True)])

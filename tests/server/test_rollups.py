@@ -1,0 +1,147 @@
+"""Hours and nights as kept are, at every moment, what the windows come to when they are read from the beginning."""
+
+import json
+
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trap_contract.messages import Clock, Window
+from trap_server import deployments, schema
+from trap_server.nights import Deployment, Hour, TrapNight
+from trap_server.rollups import keeping, reading
+from trap_server.rollups.building import Counted, Standing, build_hours, build_nights
+from trap_server.store import Store
+
+from server.exports import NOON_MS, caught, keep, make_place
+from server.traps import make_window
+
+HOUR = 3_600_000
+KERNELS = ("k1", "k2")
+
+
+def from_scratch(connection: sa.Connection) -> tuple[list[Hour], list[TrapNight]]:
+    """Everything, from nothing but windows."""
+    w = schema.windows.c
+    windows = [
+        Counted(
+            row.tenant, row.trap, row.start_ms, row.semantics, row.counts, row.observed_s,
+            f"{row.model_id}@{row.model_sha256[:16]}", json.loads(row.body)["model"]["threshold"],
+            row.clock_method != "trusted",
+        )
+        for row in connection.execute(sa.select(*w))
+    ]  # fmt: skip
+    standing = Standing(deployments.deployments(connection).values())
+    hours = build_hours(windows, standing)
+    return hours, sorted(build_nights(hours, standing).values(), key=reading.place_of)
+
+
+def kept(connection: sa.Connection) -> tuple[list[Hour], list[TrapNight]]:
+    asked = reading.Asked()
+    return list(reading.hours(connection, asked)), sorted(reading.nights(connection, asked), key=reading.place_of)
+
+
+def assert_exact(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        hours, nights = from_scratch(connection)
+        found_hours, found_nights = kept(connection)
+        order = lambda one: (one.tenant, one.trap, one.hour_ms, one.night, one.deployed_ms or -1, one.semantics)  # noqa: E731
+        assert sorted(found_hours, key=order) == sorted(hours, key=order)
+        assert found_nights == nights
+        assert reading.nights_page(connection, reading.Asked(), None, 1000) == nights
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    """Of two kernel boots; some clocks are not set and are repaired when one that is comes."""
+    seq = draw(st.integers(1, 40))
+    at_ms = NOON_MS - 2 * HOUR + seq * draw(st.sampled_from([60_000, 17 * 60_000, 3 * HOUR]))
+    synced = draw(st.booleans())
+    return make_window(
+        seq,
+        females=draw(st.none() | st.integers(0, 4)),
+        boot=draw(st.sampled_from(["a" * 32, "b" * 32])),
+        wall_ms=at_ms if synced else at_ms - draw(st.integers(0, 40)) * HOUR,
+        mono_ms=at_ms - NOON_MS + 10 * HOUR,
+        kernel_boot=draw(st.sampled_from(KERNELS)),
+        clock=Clock(synced=synced),
+        semantics=draw(st.sampled_from(["arrivals", "occupancy"])),
+    )
+
+
+PLACES = (
+    make_place(),
+    make_place(site="s2", latitude=None, longitude=None, timezone="Asia/Tokyo"),
+    make_place(site="s3", begins_ms=NOON_MS, ends_ms=NOON_MS + 5 * HOUR),
+)
+STEPS = st.one_of(windows(), st.sampled_from(PLACES), st.just("refresh"), st.just("remove"))
+
+
+def take(engine: sa.Engine, step: Window | Deployment | str) -> None:
+    if isinstance(step, Window):
+        keep(engine, step)
+        return
+    with engine.begin() as connection:
+        if step == "refresh":
+            keeping.refresh(connection, limit=3)
+        elif step == "remove":
+            for number in list(deployments.deployments(connection))[:1]:
+                deployments.remove(connection, number)
+        elif isinstance(step, Deployment) and not deployments.deployments(connection):
+            deployments.add(connection, step)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, min_size=1, max_size=25))
+def test_whatever_comes_late_or_is_dated_anew_kept_and_from_scratch_are_equal(
+    engine: sa.Engine, steps: list[Window | Deployment | str]
+):
+    with engine.begin() as connection:
+        for table in reversed(schema.metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+    for step in steps:
+        take(engine, step)
+    assert_exact(engine)
+    while Store(engine, "c").roll_up():
+        pass
+    assert_exact(engine)
+
+
+def test_a_refresh_leaves_nothing_stale_and_reads_as_before(engine: sa.Engine):
+    keep(engine, *(caught(1 + hour, hour, hour) for hour in range(30)))
+    store = Store(engine, "c")
+    assert store.roll_up() == 30
+    assert store.roll_up() == 0
+    assert_exact(engine)
+
+
+def test_starting_anew_builds_the_same(engine: sa.Engine):
+    keep(engine, *(caught(1 + hour, hour, hour) for hour in range(30)))
+    with engine.begin() as connection:
+        connection.execute(sa.update(schema.hours).values(windows=99))
+        connection.execute(sa.update(schema.nights).values(windows=99))
+        assert keeping.start_anew(connection) == 30
+        while keeping.refresh(connection):
+            pass
+    assert_exact(engine)
+
+
+def test_a_window_dated_beyond_the_calendar_is_on_no_night(engine: sa.Engine):
+    keep(engine, make_window(1, wall_ms=2**53 - 1))
+    Store(engine, "c").roll_up()
+    with engine.begin() as connection:
+        assert kept(connection) == ([], [])
+
+
+def test_pages_of_nights_follow_one_another(engine: sa.Engine):
+    for trap in ("t1", "t2"):
+        keep(engine, *(caught(1 + day, 24 * day, day) for day in range(5)), trap=trap)
+    Store(engine, "c").roll_up(limit=7)
+    with engine.begin() as connection:
+        whole = reading.nights_page(connection, reading.Asked(), None, 100)
+        found, after = [], None
+        while page := reading.nights_page(connection, reading.Asked(), after, 3):
+            found += page
+            after = reading.place_of(page[-1])
+    assert found == whole
+    assert [(one.night.day, one.trap) for one in whole] == sorted((one.night.day, one.trap) for one in whole)
+    assert len(whole) == 10
