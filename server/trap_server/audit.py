@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from trap_server import schema
+from trap_server.gaps import Ledger, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,11 @@ class Account:
 
 def take_account(connection: sa.Connection, trap: str | None) -> Account:
     """Count what is stored of every trap, or of those named `trap`."""
-    collisions = _collisions(connection)
+    collisions, ledgers = _collisions(connection), _sealed_ledgers(connection)
     boots = []
     for (tenant, name, boot), seqs in _seqs(connection, trap):
-        missing = tuple(missing_ranges(seqs))
+        aged_out = ledgers.get((tenant, name, boot), Ledger()).stored()
+        missing = without(tuple(missing_ranges(seqs)), aged_out)  # of which no word says that they were stored once
         account = BootAccount(
             tenant, name, boot, len(seqs), seqs[0], seqs[-1], missing, collisions[(tenant, name, boot)]
         )
@@ -72,6 +74,17 @@ def _seqs(connection: sa.Connection, trap: str | None) -> Iterator[tuple[tuple[s
     for tenant, name, boot, seq in connection.execute(query):
         seqs[(tenant, name, boot)].append(seq)
     yield from seqs.items()
+
+
+def _sealed_ledgers(connection: sa.Connection) -> dict[tuple[str, str, str], Ledger]:
+    """The ledgers of traps whose windows were aged out; of all others the rows alone tell."""
+    b, h = schema.boots.c, schema.hours.c
+    sealed = sa.select(h.trap).where(h.tenant == b.tenant, h.trap == b.trap, h.sealed).exists()
+    query = sa.select(b.tenant, b.trap, b.boot, b.last, b.missing, b.lost).where(sealed)
+    return {
+        (tenant, trap, boot): Ledger(last, tuple(map(tuple, missing)), tuple(map(tuple, lost)))
+        for tenant, trap, boot, last, missing, lost in connection.execute(query)
+    }
 
 
 def _collisions(connection: sa.Connection) -> defaultdict[tuple[str, str, str], int]:

@@ -25,6 +25,7 @@ from trap_server.exporting.rows import Places
 from trap_server.ingest import run_ingest
 from trap_server.orders import OrderName
 from trap_server.settings import Settings, read_settings
+from trap_server.storage_commands import back_up_database, rebuild_rollups, restore_database
 from trap_server.version import software_version
 
 app = typer.Typer(
@@ -49,6 +50,9 @@ Ca = Annotated[Path | None, typer.Option(help="authorities to trust, for mqtts:/
 Cert = Annotated[Path | None, typer.Option(help="this collector's certificate", show_default=False)]
 Key = Annotated[Path | None, typer.Option(help="the certificate's private key", show_default=False)]
 Collector = Annotated[str | None, typer.Option(help="MQTT client id, stable, one a replica", show_default=False)]
+KeepDays = Annotated[
+    int | None, typer.Option(help="age windows out, their hours and nights stay; else for good", show_default=False)
+]
 Share = Annotated[
     str | None, typer.Option(help="collectors of one group share the messages between them", show_default=False)
 ]
@@ -88,6 +92,7 @@ def ingest(
     key: Key = None,
     collector: Collector = None,
     share: Share = None,
+    keep_windows_days: KeepDays = None,
     log_json: LogJson = None,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
@@ -232,6 +237,11 @@ def send_command(
     print(json.dumps(asdict(told)) if as_json else f"{told.state}: {told.text or told.id}")
     if told.state != "done":
         raise typer.Exit(1)
+
+
+app.command("backup")(back_up_database)
+app.command("restore")(restore_database)
+app.command("rebuild")(rebuild_rollups)
 
 
 def _exported(done: Exported) -> str:

@@ -41,8 +41,12 @@ class Ledger:
         gone = without(known.missing, without(known.missing, given_up))
         return Ledger(known.last, without(known.missing, gone), joined([*known.lost, *gone]))
 
+    def stored(self) -> tuple[Range, ...]:
+        """Every number that was stored once, even if its window was aged out since."""
+        return without(((1, self.last),) if self.last else (), joined([*self.missing, *self.lost]))
+
     def has_stored(self, seq: int) -> bool:
-        """Whether this number was stored once, even if its window was pruned since."""
+        """Whether this number was stored once, even if its window was aged out since."""
         return seq <= self.last and not any(first <= seq <= last for first, last in (*self.missing, *self.lost))
 
 

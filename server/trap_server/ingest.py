@@ -29,6 +29,7 @@ BATCH_BYTES = 512 * 1024  # some 800 windows in replay: a commit stays short
 BATCH_S = 0.1
 IDLE_S = 0.1
 TELL_S = 0.5
+DAY_MS = 24 * 3_600_000
 HEARTBEAT_S = 5.0
 ORDERS_S = 1.0
 RANGES_A_MESSAGE = 500  # some 45 KB: brokers and small boards bound the size of a packet
@@ -37,7 +38,10 @@ RANGES_A_MESSAGE = 500  # some 45 KB: brokers and small boards bound the size of
 class Ingest:
     """One writer; a message is acknowledged only when its batch is on disk."""
 
-    def __init__(self, store: Store, subscriber: Subscriber, inbox: Inbox, rng: random.Random) -> None:
+    def __init__(
+        self, store: Store, subscriber: Subscriber, inbox: Inbox, rng: random.Random, keep_days: int | None = None
+    ) -> None:
+        self._keep_days = keep_days
         self._store = store
         self._subscriber = subscriber
         self._inbox = inbox
@@ -158,6 +162,8 @@ class Ingest:
         with contextlib.suppress(StoreError):  # the next batch says so
             while self._store.roll_up() == MOST_HOURS and self._inbox.is_empty() and not self._stopping.is_set():
                 pass
+            if self._keep_days is not None:
+                self._store.age_out(_now_ms() - self._keep_days * DAY_MS)
 
     def _must_beat(self) -> bool:
         late = time.monotonic() - self._beaten_s >= HEARTBEAT_S
@@ -222,6 +228,7 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
         subscriber,
         inbox,
         rng,
+        settings.keep_windows_days,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())

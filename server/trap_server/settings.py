@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """Folder of `trap-fleet init`, from which traps are enrolled by the page."""
     evidence_mb: Annotated[int, Field(ge=0)] = 100
     """JPEG megabytes kept of each trap; the oldest pictures go first."""
+    keep_windows_days: Annotated[int | None, Field(ge=7)] = None
+    """How long windows stay beside the hours and nights that they come to; None: for good."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     url: str | None = None

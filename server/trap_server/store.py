@@ -15,11 +15,12 @@ from trap_contract.messages import AckRange, Health, Window, ranges_of
 from trap_contract.topics import TrapAddress
 
 from trap_server import evidence, orders, schema
-from trap_server.boots import Request, carry_on, read_ledgers, take_requests
+from trap_server.boots import BootKey, Request, carry_on, read_ledgers, take_requests
 from trap_server.bulk import chunks, insert, insert_new, is_one_of, upsert
 from trap_server.clocks import Clocks
+from trap_server.gaps import Ledger
 from trap_server.repair import Start
-from trap_server.rollups import keeping
+from trap_server.rollups import keeping, retention
 from trap_server.rollups.building import HOUR_MS
 from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told, WindowKey
 from trap_server.trap_record import TrapRecord
@@ -89,7 +90,7 @@ class Store:
         with self._transaction() as connection:
             ledgers = read_ledgers(connection, batch)
             clocks = Clocks(connection, batch.windows)
-            stored, collisions = _insert_windows(connection, batch.windows, clocks)
+            stored, collisions = _insert_windows(connection, batch.windows, clocks, ledgers)
             clocks.keep()
             if stored or clocks.moved:
                 keeping.mark(connection, {_hour(one, clocks) for one in batch.windows} | clocks.moved)
@@ -115,6 +116,11 @@ class Store:
         """Build stale hours and their nights anew; returns how many hours. Raises StoreError on refusal."""
         with self._transaction() as connection:
             return keeping.refresh(connection, limit)
+
+    def age_out(self, before_ms: int, limit: int = keeping.MOST_HOURS) -> int:
+        """Take out windows of hours that ended before; returns how many. Raises StoreError on refusal."""
+        with self._transaction() as connection:
+            return retention.age_out(connection, before_ms, limit)
 
     def take_requests(self, now_ms: int) -> list[Request]:
         """Which windows to ask of which traps now. Raises StoreError when the database refuses."""
@@ -177,13 +183,20 @@ class Store:
 
 
 def _insert_windows(
-    connection: sa.Connection, offered: Sequence[OfferedWindow], clocks: Clocks
+    connection: sa.Connection,
+    offered: Sequence[OfferedWindow],
+    clocks: Clocks,
+    ledgers: dict[BootKey, Ledger],
 ) -> tuple[int, list[OfferedWindow]]:
     """Insert the windows whose key is new; of several with one key, the first.
 
     Returns how many were inserted, and those whose key is stored with other content: one number was given to two
     observations.
     """
+    again = {one.key for one in offered if ledgers[one.key[:3]].has_stored(one.key[3])}
+    there = _stored(connection, schema.windows.c.digest, again)
+    gone = retention.aged_out(connection, offered, there, ledgers) if len(there) < len(again) else set()
+    offered = [one for one in offered if one.key not in gone]
     first = {window.key: window for window in reversed(offered)}
     rows = [_row(window, clocks.start(window)) for window in offered if first[window.key] is window]
     stored = insert_new(connection, schema.windows, COLUMNS, rows)

@@ -47,7 +47,6 @@ def assert_exact(engine: sa.Engine) -> None:
         order = lambda one: (one.tenant, one.trap, one.hour_ms, one.night, one.deployed_ms or -1, one.semantics)  # noqa: E731
         assert sorted(found_hours, key=order) == sorted(hours, key=order)
         assert found_nights == nights
-        assert reading.nights_page(connection, reading.Asked(), None, 1000) == nights
 
 
 @st.composite
@@ -132,16 +131,11 @@ def test_a_window_dated_beyond_the_calendar_is_on_no_night(engine: sa.Engine):
         assert kept(connection) == ([], [])
 
 
-def test_pages_of_nights_follow_one_another(engine: sa.Engine):
-    for trap in ("t1", "t2"):
-        keep(engine, *(caught(1 + day, 24 * day, day) for day in range(5)), trap=trap)
-    Store(engine, "c").roll_up(limit=7)
+def test_reading_can_begin_at_a_trap(engine: sa.Engine):
+    for trap in ("t1", "t2", "t3"):
+        keep(engine, *(caught(1 + day, 24 * day, day) for day in range(2)), trap=trap)
+    Store(engine, "c").roll_up(limit=3)
+    asked = reading.Asked(at_trap=("demo", "t2"))
     with engine.begin() as connection:
-        whole = reading.nights_page(connection, reading.Asked(), None, 100)
-        found, after = [], None
-        while page := reading.nights_page(connection, reading.Asked(), after, 3):
-            found += page
-            after = reading.place_of(page[-1])
-    assert found == whole
-    assert [(one.night.day, one.trap) for one in whole] == sorted((one.night.day, one.trap) for one in whole)
-    assert len(whole) == 10
+        assert [one.trap for one in reading.nights(connection, asked)] == ["t2", "t2", "t3", "t3"]
+        assert [one.trap for one in reading.hours(connection, asked)] == ["t2", "t2", "t3", "t3"]

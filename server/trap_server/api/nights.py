@@ -1,6 +1,7 @@
 """Trap-nights and hours of many traps, with their effort."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated
 
@@ -65,7 +66,10 @@ def _answer(
     if selection.since and selection.until and selection.since > selection.until:
         raise HTTPException(422, "until is before since")
     places = Places(list(deployments(connection).values()))
-    rows = read_rows(connection, period, selection, places, now_ms)
+    if cursor is not None:
+        tenant, trap, _ = cursor.split(":")
+        selection = replace(selection, at_trap=(tenant, trap))
+    rows = read_rows(connection, period, selection, now_ms)
     found = list(islice(_behind(rows, cursor), limit))
     last = found[-1] if len(found) == limit else None
     next_cursor = f"{last.tenant}:{last.trap}:{last.begins_ms}" if last else None

@@ -23,19 +23,22 @@ _W = schema.windows.c
 class Selection:
     """Which counts to export; dates include both ends, and None is no limit.
 
-    For trap-nights they are local dates of the evening, for hours and windows dates in UTC.
+    For trap-nights they are local dates of the evening, for hours and windows dates in UTC. Hours and nights begin at
+    `at_trap`, tenant and trap, where that is given.
     """
 
     tenant: str | None = None
     trap: str | None = None
     since: dt.date | None = None
     until: dt.date | None = None
+    at_trap: tuple[str, str] | None = None
 
     def asked(self, now_ms: int) -> rollups.Asked:
         """The same of roll-ups."""
         return rollups.Asked(
             tenant=self.tenant,
             trap=self.trap,
+            at_trap=self.at_trap,
             since_ms=_midnight_ms(self.since) if self.since else 0,
             until_ms=min(now_ms + FUTURE_MS, _midnight_ms(self.until) + DAY_MS if self.until else now_ms + FUTURE_MS),
             since=self.since.isoformat() if self.since else "",

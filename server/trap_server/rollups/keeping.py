@@ -45,11 +45,17 @@ def refresh(connection: sa.Connection, limit: int = MOST_HOURS) -> int:
     """Build up to `limit` stale hours and their nights anew; returns how many hours."""
     query = sa.select(_S.tenant, _S.trap, _S.hour_ms).order_by(_S.hour_ms, _S.tenant, _S.trap).limit(limit)
     stale = [(tenant, trap, hour_ms) for tenant, trap, hour_ms in connection.execute(query)]
-    if not stale:
-        return 0
+    if stale:
+        build(connection, stale)
+    return len(stale)
+
+
+def build(connection: sa.Connection, stale: Sequence[HourKey]) -> None:
+    """Build these hours and their nights, and call them stale no more."""
+    before = _nights_of(connection, stale)
     _move_sealed(connection, stale)
-    rebuilt = rebuild(connection, stale)
-    for which in _these(_H, stale):
+    rebuilt = rebuild(connection, stale, before)
+    for which in conditions(_H, stale):
         connection.execute(sa.delete(schema.hours).where(which, ~_H.sealed))
     upsert(connection, schema.hours, [hour_row(hour, sealed=False) for hour in rebuilt.hours])
     gone = [key for key, night in rebuilt.nights.items() if night is None]
@@ -61,24 +67,31 @@ def refresh(connection: sa.Connection, limit: int = MOST_HOURS) -> int:
             )
         )  # fmt: skip
     upsert(connection, schema.nights, [_night_row(night) for night in rebuilt.nights.values() if night is not None])
-    for which in _these(_S, stale):
+    for which in conditions(_S, stale):
         connection.execute(sa.delete(schema.stale_hours).where(which))
-    return len(stale)
 
 
-def rebuild(connection: sa.Connection, stale: Sequence[HourKey]) -> Rebuilt:
-    """What these hours and their nights are now; nothing is written."""
+def rebuild(connection: sa.Connection, stale: Sequence[HourKey], more: Iterable[NightKey] = ()) -> Rebuilt:
+    """What these hours and their nights are now, and `more` nights; nothing is written."""
     traps = sorted({(tenant, trap) for tenant, trap, _ in stale})
     standing = Standing(
         one for tenant, trap in traps for one in deployments(connection, tenant=tenant, trap=trap).values()
     )
-    fresh = build_hours(_counted(connection, stale), standing)
-    touched = {night_key(hour) for hour in fresh}
-    for which in _these(_H, stale):
-        touched |= {night_key(read_hour(row)) for row in connection.execute(sa.select(schema.hours).where(which))}
+    fresh = build_hours(counted(connection, stale), standing)
+    touched = {night_key(hour) for hour in fresh} | _nights_of(connection, stale) | set(more)
     others = list(_hours_of_nights(connection, touched, set(stale)))
     nights = build_nights([*fresh, *others], standing)
     return Rebuilt(fresh, {key: nights.get(key) for key in touched})
+
+
+def _nights_of(connection: sa.Connection, hours: Sequence[HourKey]) -> set[NightKey]:
+    """The nights that these hours were rolled up into."""
+    columns = (_H.tenant, _H.trap, _H.night, _H.deployed_ms, _H.semantics)
+    return {
+        (tenant, trap, night, _begin(deployed_ms), semantics)
+        for which in conditions(_H, hours)
+        for tenant, trap, night, deployed_ms, semantics in connection.execute(sa.select(*columns).where(which))
+    }
 
 
 def start_anew(connection: sa.Connection) -> int:
@@ -132,22 +145,24 @@ def _begin(stored: int) -> int | None:
     return None if stored == NOWHERE else stored
 
 
-def _counted(connection: sa.Connection, hours: Sequence[HourKey]) -> Iterator[Counted]:
+def counted(connection: sa.Connection, hours: Sequence[HourKey], *more: sa.ColumnElement[bool]) -> Iterator[Counted]:
+    """The windows of these hours, those that meet `more` conditions."""
     columns = (_W.tenant, _W.trap, _W.start_ms, _W.semantics, _W.counts, _W.observed_s)
     query = sa.select(*columns, _W.model_id, _W.model_sha256, _W.body, _W.clock_method)
-    for tenant, trap, first_ms, end_ms in _stretches(hours):
+    for tenant, trap, first_ms, end_ms in stretches(hours):
         which = (
             _W.tenant == tenant,
             _W.trap == trap,
             _W.start_ms >= first_ms,
             _W.start_ms < min(end_ms, CALENDAR_END_MS),
         )
-        for *known, model_id, sha256, body, method in connection.execute(query.where(*which)):
-            model = f"{model_id}@{sha256[:16]}"
-            yield Counted(*known, model, json.loads(body)["model"]["threshold"], method != "trusted")
+        for row in connection.execute(query.where(*which, *more)):
+            model = f"{row.model_id}@{row.model_sha256[:16]}"
+            threshold = json.loads(row.body)["model"]["threshold"]
+            yield Counted(*row[:6], model, threshold, row.clock_method != "trusted")
 
 
-def _stretches(hours: Sequence[HourKey]) -> Iterator[tuple[str, str, int, int]]:
+def stretches(hours: Sequence[HourKey]) -> Iterator[tuple[str, str, int, int]]:
     """Hours of a trap that follow one another, as one stretch."""
     last: tuple[str, str, int, int] | None = None
     for tenant, trap, hour_ms in sorted(hours):
@@ -161,7 +176,7 @@ def _stretches(hours: Sequence[HourKey]) -> Iterator[tuple[str, str, int, int]]:
         yield last
 
 
-def _these(columns: Any, hours: Sequence[HourKey]) -> Iterator[sa.ColumnElement[bool]]:
+def conditions(columns: Any, hours: Sequence[HourKey]) -> Iterator[sa.ColumnElement[bool]]:
     """Conditions that together mean these hours, a trap at a time."""
     by_trap: dict[tuple[str, str], list[int]] = defaultdict(list)
     for tenant, trap, hour_ms in hours:
@@ -186,7 +201,7 @@ def _hours_of_nights(connection: sa.Connection, nights: Iterable[NightKey], stal
 
 def _move_sealed(connection: sa.Connection, stale: Sequence[HourKey]) -> None:
     """Sealed hours go to the deployment that stands there now, as wholes: their windows are gone."""
-    for which in _these(_H, stale):
+    for which in conditions(_H, stale):
         for row in connection.execute(sa.select(schema.hours).where(which, _H.sealed)).all():
             hour = read_hour(row)
             standing = Standing(deployments(connection, tenant=hour.tenant, trap=hour.trap).values())

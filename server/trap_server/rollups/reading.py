@@ -22,7 +22,7 @@ NightPlace = tuple[str, str, str, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which traps and when: from `since_ms` to before `until_ms` for hours, both dates included for nights."""
+    """Which traps, those from `at_trap` on, and when: `since_ms` to before `until_ms` for hours, dates for nights."""
 
     tenant: str | None = None
     trap: str | None = None
@@ -30,6 +30,7 @@ class Asked:
     until_ms: int = 2**53
     since: str = ""
     until: str = "9999"
+    at_trap: tuple[str, str] | None = None
 
 
 def hours(connection: sa.Connection, asked: Asked) -> Iterator[Hour]:
@@ -55,26 +56,13 @@ def nights(connection: sa.Connection, asked: Asked) -> Iterator[TrapNight]:
     changed = _changed(connection, asked)
     query = (
         sa.select(schema.nights)
-        .where(*_of(_N, asked), _N.night >= asked.since, _N.night <= asked.until)
+        .where(*_of(_N, asked), *_dates(asked))
         .order_by(_N.tenant, _N.trap, _N.night, _N.deployed_ms, _N.semantics)
     )
     rows = connection.execution_options(yield_per=FETCH).execute(query)
     kept = (night for night in map(read_night, rows) if night_key(night) not in changed)
     fresh = sorted((one for one in changed.values() if one is not None), key=_by_trap)
     yield from merge(kept, fresh, key=_by_trap)
-
-
-def nights_page(connection: sa.Connection, asked: Asked, after: NightPlace | None, limit: int) -> list[TrapNight]:
-    """The next nights by date, beyond `after`."""
-    order = (_N.night, _N.tenant, _N.trap, _N.deployed_ms, _N.semantics)
-    query = sa.select(schema.nights).where(*_of(_N, asked), _N.night >= asked.since, _N.night <= asked.until)
-    if after is not None:
-        query = query.where(_N.night >= after[0], sa.tuple_(*order) > sa.tuple_(*map(_as, after, order)))
-    changed = _changed(connection, asked)
-    rows = connection.execute(query.order_by(*order).limit(limit + len(changed)))
-    kept = [night for night in map(read_night, rows) if night_key(night) not in changed]
-    fresh = [one for one in changed.values() if one is not None and (after is None or place_of(one) > after)]
-    return sorted([*kept, *fresh], key=place_of)[:limit]
 
 
 def place_of(night: TrapNight) -> NightPlace:
@@ -102,10 +90,15 @@ def _of(columns: Any, asked: Asked) -> Iterator[sa.ColumnElement[bool]]:
         yield columns.tenant == asked.tenant
     if asked.trap is not None:
         yield columns.trap == asked.trap
+    if asked.at_trap is not None:
+        yield sa.tuple_(columns.tenant, columns.trap) >= sa.tuple_(*map(sa.literal, asked.at_trap))
 
 
-def _as(value: object, column: sa.Column[object]) -> sa.BindParameter[object]:
-    return sa.literal(value, column.type)
+def _dates(asked: Asked) -> Iterator[sa.ColumnElement[bool]]:
+    if asked.since == asked.until:
+        yield _N.night == asked.since
+    else:
+        yield _N.night.between(asked.since, asked.until)
 
 
 def _of_hour(hour: Hour) -> tuple[str, str, int]:
