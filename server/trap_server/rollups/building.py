@@ -1,12 +1,13 @@
 """Hours and nights from nothing but windows: what everything kept must equal; pure."""
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from trap_contract.messages import Semantics
 
-from trap_server.nights import Deployment, Hour, TrapNight, add_tallies, night_of, trap_night
+from trap_server.nights import Deployment, Hour, Night, TrapNight, add_tallies, night_of, trap_night
 
 HOUR_MS = 3_600_000
 
@@ -48,13 +49,13 @@ class Standing:
 
 def build_hours(windows: Iterable[Counted], standing: Standing) -> list[Hour]:
     """One for each trap, hour, night (noon parts an hour), deployment and way of counting; any order goes in."""
-
-    def key(one: Counted) -> tuple[str, str, int, str, int, str]:
+    groups: dict[tuple[object, ...], tuple[Deployment | None, Night, list[Counted]]] = {}
+    for one in windows:
         place = standing.at(one.tenant, one.trap, one.start_ms)
-        date = night_of(one.start_ms, place).date.isoformat()
-        return one.tenant, one.trap, one.start_ms // HOUR_MS, date, place.begins_ms if place else -1, one.semantics
-
-    return [_hour(list(group), standing) for _, group in groupby(sorted(windows, key=key), key=key)]
+        night = night_of(one.start_ms, place)
+        key = (one.tenant, one.trap, one.start_ms // HOUR_MS, night.begins_ms, place, one.semantics)
+        groups.setdefault(key, (place, night, []))[2].append(one)
+    return joined_hours(_hour(found, place, night.date) for place, night, found in groups.values())
 
 
 def build_nights(hours: Iterable[Hour], standing: Standing) -> dict[NightKey, TrapNight]:
@@ -97,16 +98,15 @@ def _joined(parts: Sequence[Hour]) -> Hour:
     )
 
 
-def _hour(windows: Sequence[Counted], standing: Standing) -> Hour:
+def _hour(windows: Sequence[Counted], place: Deployment | None, night: dt.date) -> Hour:
     first = windows[0]
-    place = standing.at(first.tenant, first.trap, first.start_ms)
     counted = [one.counts for one in windows if one.counts is not None]
     return Hour(
         tenant=first.tenant,
         trap=first.trap,
         site=place.site if place else "",
         deployed_ms=place.begins_ms if place else None,
-        night=night_of(first.start_ms, place).date,
+        night=night,
         hour_ms=first.start_ms // HOUR_MS * HOUR_MS,
         semantics=first.semantics,
         windows=len(windows),

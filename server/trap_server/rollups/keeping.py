@@ -8,7 +8,8 @@ import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from trap_server import schema
 from trap_server.bulk import chunks, insert_new, is_one_of, upsert
 from trap_server.deployments import deployments
-from trap_server.nights import Hour, TrapNight, night_of
+from trap_server.nights import Deployment, Hour, Tally, TrapNight, night_of
 from trap_server.rollups.building import HOUR_MS, Counted, NightKey, Standing, build_hours, build_nights, night_key
 
 HourKey = tuple[str, str, int]
@@ -24,6 +25,7 @@ HourKey = tuple[str, str, int]
 
 NOWHERE = -1
 MOST_HOURS = 500
+FETCH = 2000
 CALENDAR_END_MS = 253_000_000_000_000  # the year 9987: what a broken clock dates later is on no night
 _S, _H, _N, _W = schema.stale_hours.c, schema.hours.c, schema.nights.c, schema.windows.c
 
@@ -57,7 +59,7 @@ def build(connection: sa.Connection, stale: Sequence[HourKey]) -> None:
     rebuilt = rebuild(connection, stale, before)
     for which in conditions(_H, stale):
         connection.execute(sa.delete(schema.hours).where(which, ~_H.sealed))
-    upsert(connection, schema.hours, [hour_row(hour, sealed=False) for hour in rebuilt.hours])
+    keep(connection, rebuilt.hours, [night for night in rebuilt.nights.values() if night is not None])
     gone = [key for key, night in rebuilt.nights.items() if night is None]
     for tenant, trap, night, deployed_ms, semantics in gone:
         connection.execute(
@@ -66,9 +68,14 @@ def build(connection: sa.Connection, stale: Sequence[HourKey]) -> None:
                 _N.semantics == semantics,
             )
         )  # fmt: skip
-    upsert(connection, schema.nights, [_night_row(night) for night in rebuilt.nights.values() if night is not None])
     for which in conditions(_S, stale):
         connection.execute(sa.delete(schema.stale_hours).where(which))
+
+
+def keep(connection: sa.Connection, hours: Iterable[Hour], nights: Iterable[TrapNight]) -> None:
+    """Write them, in the place of those of the same keys."""
+    upsert(connection, schema.hours, [hour_row(hour, sealed=False) for hour in hours])
+    upsert(connection, schema.nights, [_night_row(night) for night in nights])
 
 
 def rebuild(connection: sa.Connection, stale: Sequence[HourKey], more: Iterable[NightKey] = ()) -> Rebuilt:
@@ -106,25 +113,21 @@ def start_anew(connection: sa.Connection) -> int:
 
 def hour_row(hour: Hour, *, sealed: bool) -> dict[str, Any]:
     """As the table has it."""
+    values = {name: getattr(hour, name) for name in Hour.__slots__}
     tally = {name: {str(count): times for count, times in counts.items()} for name, counts in hour.tally.items()}
-    values = asdict(replace(hour, tally={})) | {"tally": tally, "sealed": sealed}
-    return values | {"night": hour.night.isoformat(), "deployed_ms": _number(hour.deployed_ms)}
+    return values | _stored(hour) | {"tally": tally, "sealed": sealed}
 
 
-def read_hour(row: Any) -> Hour:
-    """From the table."""
-    tally = {name: {int(count): times for count, times in counts.items()} for name, counts in row.tally.items()}
-    return Hour(
-        tenant=row.tenant, trap=row.trap, site=row.site, deployed_ms=_begin(row.deployed_ms),
-        night=dt.date.fromisoformat(row.night), hour_ms=row.hour_ms, semantics=row.semantics, windows=row.windows,
-        counted=row.counted, observed_ms=row.observed_ms, tally=tally, models=tuple(row.models),
-        thresholds=tuple(row.thresholds), clock_repaired=row.clock_repaired,
-    )  # fmt: skip
+def hours_in_order(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Iterator[tuple[Hour, bool]]:
+    """Hours that are kept, by trap and time, and whether each is sealed."""
+    query = sa.select(*_HOUR_COLUMNS).where(*which).order_by(_H.tenant, _H.trap, _H.hour_ms)
+    for row in connection.execution_options(yield_per=FETCH).execute(query):
+        yield _hour_of(row[:-1]), row[-1]
 
 
 def read_night(row: Any) -> TrapNight:
     """From the table."""
-    values = dict(row._mapping) | {  # noqa: SLF001  the public name of SQLAlchemy's row as a mapping
+    values = {name: getattr(row, name) for name in TrapNight.__slots__} | {
         "night": dt.date.fromisoformat(row.night),
         "deployed_ms": _begin(row.deployed_ms),
         "models": tuple(row.models),
@@ -133,8 +136,41 @@ def read_night(row: Any) -> TrapNight:
     return TrapNight(**values)
 
 
+_ORDER = ("tenant", "trap", "site", "deployed_ms", "night", "hour_ms", "semantics", "windows", "counted", "observed_ms")
+_TEXTS = ("tally", "models", "thresholds")  # as JSON: most are like others, and read once
+_HOUR_COLUMNS = [
+    *(_H[name] for name in _ORDER),
+    *(sa.cast(_H[name], sa.Text) for name in _TEXTS),
+    _H.clock_repaired,
+    _H.sealed,
+]
+
+
+def _hour_of(row: Sequence[Any]) -> Hour:
+    tenant, trap, site, deployed_ms, night, *numbers, tally, models, thresholds, repaired = row
+    told = (_tally(tally), _names(models), _names(thresholds), bool(repaired))
+    return Hour(tenant, trap, site, _begin(deployed_ms), _date(night), *numbers, *told)
+
+
+@lru_cache(maxsize=4096)
+def _tally(text: str) -> Tally:
+    return {name: {int(count): times for count, times in counts.items()} for name, counts in json.loads(text).items()}
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> tuple[Any, ...]:
+    return tuple(json.loads(text))
+
+
+_date = lru_cache(maxsize=4096)(dt.date.fromisoformat)
+
+
+def _stored(one: Hour | TrapNight) -> dict[str, Any]:
+    return {"night": one.night.isoformat(), "deployed_ms": _number(one.deployed_ms)}
+
+
 def _night_row(night: TrapNight) -> dict[str, Any]:
-    return asdict(night) | {"night": night.night.isoformat(), "deployed_ms": _number(night.deployed_ms)}
+    return {name: getattr(night, name) for name in TrapNight.__slots__} | _stored(night)
 
 
 def _number(deployed_ms: int | None) -> int:
@@ -188,30 +224,28 @@ def conditions(columns: Any, hours: Sequence[HourKey]) -> Iterator[sa.ColumnElem
 
 def _hours_of_nights(connection: sa.Connection, nights: Iterable[NightKey], stale: set[HourKey]) -> Iterator[Hour]:
     """What is kept of these nights and still holds: whole hours that are not stale, and sealed parts of any."""
-    dates = sorted({(tenant, trap, night) for tenant, trap, night, _, _ in nights})
+    wanted = set(nights)
+    dates = sorted({(tenant, trap, night) for tenant, trap, night, _, _ in wanted})
     if not dates:
         return
-    wanted = set(nights)
-    query = sa.select(schema.hours).where(is_one_of(connection, (_H.tenant, _H.trap, _H.night), dates))
-    for row in connection.execute(query):
-        hour = read_hour(row)
-        if night_key(hour) in wanted and (row.sealed or (row.tenant, row.trap, row.hour_ms) not in stale):
+    for hour, sealed in hours_in_order(connection, is_one_of(connection, (_H.tenant, _H.trap, _H.night), dates)):
+        if night_key(hour) in wanted and (sealed or (hour.tenant, hour.trap, hour.hour_ms) not in stale):
             yield hour
 
 
 def _move_sealed(connection: sa.Connection, stale: Sequence[HourKey]) -> None:
     """Sealed hours go to the deployment that stands there now, as wholes: their windows are gone."""
-    for which in conditions(_H, stale):
-        for row in connection.execute(sa.select(schema.hours).where(which, _H.sealed)).all():
-            hour = read_hour(row)
-            standing = Standing(deployments(connection, tenant=hour.tenant, trap=hour.trap).values())
-            place = standing.at(hour.tenant, hour.trap, hour.hour_ms)
-            if (place.begins_ms if place else None) != hour.deployed_ms:
-                _reseal(connection, row, hour, place)
+    sealed = [hour for which in conditions(_H, stale) for hour, _ in hours_in_order(connection, which, _H.sealed)]
+    for hour in sealed:
+        standing = Standing(deployments(connection, tenant=hour.tenant, trap=hour.trap).values())
+        place = standing.at(hour.tenant, hour.trap, hour.hour_ms)
+        if (place.begins_ms if place else None) != hour.deployed_ms:
+            _move(connection, hour, place)
 
 
-def _reseal(connection: sa.Connection, row: Any, hour: Hour, place: Any) -> None:
-    key = [column == row._mapping[column.name] for column in schema.hours.primary_key]  # noqa: SLF001
+def _move(connection: sa.Connection, hour: Hour, place: Deployment | None) -> None:
+    old = hour_row(hour, sealed=True)
+    key = [_H[column.name] == old[column.name] for column in schema.hours.primary_key]
     connection.execute(sa.delete(schema.hours).where(*key))
     moved = replace(
         hour,

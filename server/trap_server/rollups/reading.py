@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from trap_server import schema
 from trap_server.nights import Hour, TrapNight
 from trap_server.rollups.building import HOUR_MS, NightKey, joined_hours, night_key
-from trap_server.rollups.keeping import HourKey, read_hour, read_night, rebuild
+from trap_server.rollups.keeping import HourKey, hours_in_order, read_night, rebuild
 
 FETCH = 2000
 DAY_MS = 24 * HOUR_MS
@@ -38,15 +39,11 @@ def hours(connection: sa.Connection, asked: Asked) -> Iterator[Hour]:
     stale = _stale(connection, asked, asked.since_ms, asked.until_ms)
     fresh = rebuild(connection, stale).hours if stale else []
     known = set(stale)
-    query = (
-        sa.select(schema.hours)
-        .where(*_of(_H, asked), _H.hour_ms >= asked.since_ms, _H.hour_ms < asked.until_ms)
-        .order_by(_H.tenant, _H.trap, _H.hour_ms)
-    )
+    span = (_H.hour_ms >= asked.since_ms, _H.hour_ms < asked.until_ms)
     kept = (
-        read_hour(row)
-        for row in connection.execution_options(yield_per=FETCH).execute(query)
-        if row.sealed or (row.tenant, row.trap, row.hour_ms) not in known
+        hour
+        for hour, sealed in hours_in_order(connection, *_of(_H, asked), *span)
+        if sealed or not known or (hour.tenant, hour.trap, hour.hour_ms) not in known
     )
     yield from _by_hour(kept, fresh)
 
@@ -112,10 +109,7 @@ def _by_trap(night: TrapNight) -> tuple[object, ...]:
 
 def _by_hour(kept: Iterator[Hour], fresh: list[Hour]) -> Iterator[Hour]:
     """In order, parts of one hour joined; `kept` comes in order and is never held whole."""
-    waiting: list[Hour] = []
-    for hour in merge(kept, sorted(fresh, key=_of_hour), key=_of_hour):
-        if waiting and _of_hour(waiting[0]) != _of_hour(hour):
-            yield from joined_hours(waiting)
-            waiting = []
-        waiting.append(hour)
-    yield from joined_hours(waiting)
+    whole = merge(kept, sorted(fresh, key=_of_hour), key=_of_hour) if fresh else kept
+    for _, group in groupby(whole, key=_of_hour):
+        parts = list(group)
+        yield from parts if len(parts) == 1 else joined_hours(parts)

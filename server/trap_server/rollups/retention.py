@@ -13,7 +13,7 @@ from trap_server.bulk import upsert
 from trap_server.deployments import deployments
 from trap_server.gaps import Ledger
 from trap_server.rollups.building import HOUR_MS, Standing, build_hours, joined_hours
-from trap_server.rollups.keeping import HourKey, build, conditions, counted, hour_row, read_hour, stretches
+from trap_server.rollups.keeping import HourKey, build, conditions, counted, hour_row, hours_in_order, stretches
 from trap_server.sorting import OfferedWindow, WindowKey
 
 _C, _H, _S, _W = schema.collisions.c, schema.hours.c, schema.stale_hours.c, schema.windows.c
@@ -31,11 +31,7 @@ def age_out(connection: sa.Connection, before_ms: int, limit: int) -> int:
     standing = Standing(
         one for tenant, trap in traps for one in deployments(connection, tenant=tenant, trap=trap).values()
     )
-    sealed = [
-        read_hour(row)
-        for which in conditions(_H, hours)
-        for row in connection.execute(sa.select(schema.hours).where(which, _H.sealed))
-    ]
+    sealed = [hour for which in conditions(_H, hours) for hour, _ in hours_in_order(connection, which, _H.sealed)]
     going = build_hours(counted(connection, hours, _agrees()), standing)
     upsert(connection, schema.hours, [hour_row(hour, sealed=True) for hour in joined_hours([*sealed, *going])])
     removed = sum(_delete(connection, *stretch) for stretch in stretches(hours))
