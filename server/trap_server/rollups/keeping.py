@@ -147,9 +147,10 @@ _HOUR_COLUMNS = [
 
 
 def _hour_of(row: Sequence[Any]) -> Hour:
-    tenant, trap, site, deployed_ms, night, *numbers, tally, models, thresholds, repaired = row
-    told = (_tally(tally), _names(models), _names(thresholds), bool(repaired))
-    return Hour(tenant, trap, site, _begin(deployed_ms), _date(night), *numbers, *told)
+    tenant, trap, site, deployed_ms, night, hour_ms, semantics, windows, counted_, observed_ms, *texts, repaired = row
+    known = (hour_ms, semantics, windows, counted_, observed_ms)
+    told = (_tally(texts[0]), _names(texts[1]), _names(texts[2]), bool(repaired))
+    return Hour(tenant, trap, site, _begin(deployed_ms), _date(night), *known, *told)
 
 
 @lru_cache(maxsize=4096)
