@@ -119,7 +119,7 @@ def _copy_rows(source: sa.Connection, target: sa.Connection, follow: Follow) -> 
     done = 0
     for table in tables:
         query = sa.select(table).order_by(*table.primary_key)
-        for part in source.execution_options(yield_per=FETCH).execute(query).mappings().partitions():
+        for part in source.execute(query.execution_options(yield_per=FETCH)).mappings().partitions():
             target.execute(sa.insert(table), [dict(row) for row in part])
             done += len(part)
             follow(done / total)

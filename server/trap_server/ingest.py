@@ -49,6 +49,7 @@ class Ingest:
         self._stopping = threading.Event()
         self._owed: defaultdict[TrapAddress, list[AckRange]] = defaultdict(list)
         self._told_s = 0.0
+        self._has_stale = True
         self._beaten_s = 0.0
         self._beaten_connected = False
         self._ordered_s = 0.0
@@ -64,6 +65,7 @@ class Ingest:
     def run(self) -> None:
         """Take, commit, acknowledge, until stopped."""
         self._beat()
+        self._roll_up()
         self._subscriber.start()
         try:
             while not self._stopping.is_set():
@@ -89,6 +91,7 @@ class Ingest:
         if committed is None:
             return  # stopped; the broker sends again what was not acknowledged
         _report(committed)
+        self._has_stale = self._has_stale or committed.stored > 0
         if stale := self._subscriber.acknowledge(delivery.token for delivery in deliveries):
             log.info("stale_tokens", messages=stale, meaning="stored, and the broker will send them again")
         for address, ranges in committed.ranges.items():
@@ -159,9 +162,16 @@ class Ingest:
 
     def _roll_up(self) -> None:
         """Keep the hours and nights; while messages wait only some, for what is stale is read rightly all the same."""
+        if not self._has_stale:
+            return
         with contextlib.suppress(StoreError):  # the next batch says so
-            while self._store.roll_up() == MOST_HOURS and self._inbox.is_empty() and not self._stopping.is_set():
+            while (
+                (rolled := self._store.roll_up()) == MOST_HOURS
+                and self._inbox.is_empty()
+                and not self._stopping.is_set()
+            ):
                 pass
+            self._has_stale = rolled == MOST_HOURS
             if self._keep_days is not None:
                 self._store.age_out(_now_ms() - self._keep_days * DAY_MS)
 

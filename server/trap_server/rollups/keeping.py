@@ -121,7 +121,7 @@ def hour_row(hour: Hour, *, sealed: bool) -> dict[str, Any]:
 def hours_in_order(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Iterator[tuple[Hour, bool]]:
     """Hours that are kept, by trap and time, and whether each is sealed."""
     query = sa.select(*_HOUR_COLUMNS).where(*which).order_by(_H.tenant, _H.trap, _H.hour_ms)
-    for row in connection.execution_options(yield_per=FETCH).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=FETCH)):
         yield _hour_of(row[:-1]), row[-1]
 
 

@@ -56,7 +56,7 @@ def nights(connection: sa.Connection, asked: Asked) -> Iterator[TrapNight]:
         .where(*_of(_N, asked), *_dates(asked))
         .order_by(_N.tenant, _N.trap, _N.night, _N.deployed_ms, _N.semantics)
     )
-    rows = connection.execution_options(yield_per=FETCH).execute(query)
+    rows = connection.execute(query.execution_options(yield_per=FETCH))
     kept = (night for night in map(read_night, rows) if night_key(night) not in changed)
     fresh = sorted((one for one in changed.values() if one is not None), key=_by_trap)
     yield from merge(kept, fresh, key=_by_trap)

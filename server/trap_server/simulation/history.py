@@ -58,7 +58,7 @@ def _stored(
     found: dict[BootKey, list[Range]] = defaultdict(list)
     violations = []
     query = sa.select(_W.tenant, _W.trap, _W.boot, _W.seq, _W.wall_ms, _W.duration_ms, _W.counts)
-    rows = connection.execution_options(yield_per=FETCH).execute(query.order_by(*(_W[name] for name in schema.KEY)))
+    rows = connection.execute(query.order_by(*(_W[name] for name in schema.KEY)).execution_options(yield_per=FETCH))
     for *key, seq, wall_ms, duration_ms, counts in rows:
         of_boot = found[(key[0], key[1], key[2])]
         if of_boot and of_boot[-1][1] >= seq:

@@ -17,6 +17,15 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("stale_hours_by_time", "stale_hours", ["hour_ms"])
+    _create_hours()
+    _create_nights()
+    op.execute(
+        "INSERT INTO stale_hours (tenant, trap, hour_ms) SELECT DISTINCT tenant, trap, start_ms - start_ms % 3600000"
+        " FROM windows"
+    )
+
+
+def _create_hours() -> None:
     op.create_table(
         "hours",
         sa.Column("tenant", sa.String(36), primary_key=True),
@@ -37,6 +46,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("hours_of_night", "hours", ["tenant", "trap", "night"])
+
+
+def _create_nights() -> None:
     op.create_table(
         "nights",
         sa.Column("night", sa.String(10), primary_key=True),
@@ -62,7 +74,3 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("nights_of_trap", "nights", ["tenant", "trap", "night"])
-    op.execute(
-        "INSERT INTO stale_hours (tenant, trap, hour_ms) SELECT DISTINCT tenant, trap, start_ms - start_ms % 3600000"
-        " FROM windows"
-    )
