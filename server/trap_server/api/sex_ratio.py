@@ -9,9 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from trap_server.api.access import Connection, Date, NameText, NowMs
-from trap_server.deployments import deployments
 from trap_server.exporting.reading import Selection, read_rows
-from trap_server.exporting.rows import Places, Row, sex_of
+from trap_server.exporting.rows import Row, sex_of
 from trap_server.sex_ratio import sex_ratio
 
 router = APIRouter(prefix="/api/v1")
@@ -52,8 +51,7 @@ def ratios(
     trap: NameText | None = None,
 ) -> SexRatiosAnswer:
     """From trap-nights of catches alone: occupancy has no sum, and what has no sex is left out."""
-    places = Places(deployments(connection, tenant=tenant, trap=trap).values())
-    rows = read_rows(connection, "night", Selection(tenant, trap, since, until), places, now_ms)
+    rows = read_rows(connection, "night", Selection(tenant, trap, since, until), now_ms)
     caught = _caught(rows, by)
     return SexRatiosAnswer(groups=[_answer(group, sexes) for group, sexes in sorted(caught.items(), key=str)])
 
