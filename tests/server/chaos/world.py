@@ -37,12 +37,20 @@ class Replica:
     command: list[str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    began_at: int = 0
 
     def keep_alive(self) -> None:
         """Start it if it does not run."""
         if self.process is None or self.process.poll() is not None:
             with self.log.open("ab") as log:
+                self.began_at = log.tell()
                 self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+
+    def is_collecting(self) -> bool:
+        """Whether the process that runs now has said that it is subscribed."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        return b"broker_connected" in self.log.read_bytes()[self.began_at :]
 
     def signal(self, number: int) -> None:
         """Send a signal if it runs."""
