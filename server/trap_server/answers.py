@@ -182,7 +182,9 @@ class FleetRow(TrapState):
     counts: Annotated[
         ByClass | None,
         Field(
-            description="sum of arrivals or catch; largest of occupancy, which has no sum; null: nothing was counted"
+            Field(
+                description="sum of a catch; largest hourly median of occupancy, which has none; null: nothing counted"
+            ),
         ),
     ]
     females: int | None

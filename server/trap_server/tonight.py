@@ -1,9 +1,8 @@
 """Every trap tonight, in a few queries however many there are."""
 
 import json
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,17 +11,19 @@ from trap_contract.topics import TrapAddress
 
 from trap_server import schema
 from trap_server.answers import FleetRow
-from trap_server.bulk import chunks
 from trap_server.completeness import complete_to_ms
 from trap_server.deployments import deployments
 from trap_server.newest import Newest, of_traps, traps_with_newest
-from trap_server.nights import Deployment, Night, night_of
+from trap_server.nights import Deployment, Night, TrapNight, night_of
+from trap_server.rollups import reading
+from trap_server.rollups.reading import Asked
 from trap_server.trap_record import TrapRecord
 
 SLOT_MS = 15 * 60_000
+FEW = 50
 FEMALE, MALE = "Female", "Male"
 
-_T, _W, _H, _E, _A = schema.traps.c, schema.windows.c, schema.health.c, schema.evidence.c, schema.alerts.c
+_T, _H, _E, _A = schema.traps.c, schema.health.c, schema.evidence.c, schema.alerts.c
 
 ByTrap = dict[TrapAddress, Any]
 
@@ -33,7 +34,7 @@ def fleet_rows(connection: sa.Connection, now_ms: int, only: Collection[TrapAddr
     addresses = list(records)
     places = _places(connection, now_ms, only)
     nights = {address: tonight(now_ms, places.get(address)) for address in addresses}
-    caught = _caught(connection, nights, newest)
+    caught = _caught(connection, nights, newest, places)
     ends = {address: newest[address].end_ms if address in newest else None for address in addresses}
     known = _Known(
         places=places,
@@ -65,36 +66,20 @@ class _Known:
     places: Mapping[TrapAddress, Deployment]
     nights: Mapping[TrapAddress, Night]
     newest: Mapping[TrapAddress, Newest]
-    caught: Mapping[TrapAddress, "Caught"]
+    caught: Mapping[TrapAddress, TrapNight]
     complete: Mapping[TrapAddress, int | None]
     health: ByTrap
     pictures: ByTrap
     alerts: Mapping[TrapAddress, int]
 
 
-@dataclass(slots=True)
-class Caught:
-    """What was counted in a night so far: a sum of arrivals or catch, the most at once of what is in the picture."""
-
-    counts: dict[str, int] | None = None
-    observed_s: float = 0.0
-
-    def add(self, counts: Mapping[str, int] | None, observed_s: float, *, is_sum: bool) -> None:
-        """One more window or hour."""
-        self.observed_s += observed_s
-        for name, count in (counts or {}).items():
-            self.counts = self.counts or {}
-            before = self.counts.get(name, 0)
-            self.counts[name] = before + count if is_sum else max(before, count)
-
-
 def _row(record: TrapRecord, known: _Known, now_ms: int) -> FleetRow:
     address = TrapAddress(record.tenant, record.trap)
     place, night, newest = known.places.get(address), known.nights[address], known.newest.get(address)
-    caught = known.caught.get(address, Caught())
+    caught = known.caught.get(address)
     health: dict[str, Any] = json.loads(known.health[address][1]) if address in known.health else {}
     picture = known.pictures.get(address)
-    counts = caught.counts
+    counts = caught.counts if caught else None
     begins_ms = max(night.begins_ms, place.begins_ms if place else 0)
     elapsed_s = max(0, min(now_ms, night.ends_ms) - begins_ms) / 1000
     return FleetRow(
@@ -116,7 +101,7 @@ def _row(record: TrapRecord, known: _Known, now_ms: int) -> FleetRow:
         counts=counts,
         females=counts.get(FEMALE) if counts else None,
         males=counts.get(MALE) if counts else None,
-        coverage=min(1.0, caught.observed_s / elapsed_s) if newest and elapsed_s else None,
+        coverage=min(1.0, (caught.observed_s if caught else 0.0) / elapsed_s) if newest and elapsed_s else None,
         battery_volts=health.get("battery_volts"),
         picture=f"/api/v1/evidence/{picture[0]}.jpg" if picture else None,
         picture_ms=picture[1] if picture else None,
@@ -136,31 +121,32 @@ def _address(place: Deployment) -> TrapAddress:
 
 
 def _caught(
-    connection: sa.Connection, nights: Mapping[TrapAddress, Night], newest: Mapping[TrapAddress, Newest]
-) -> dict[TrapAddress, Caught]:
-    """What each trap counted tonight, by the way of counting that its newest window has."""
-    caught: defaultdict[TrapAddress, Caught] = defaultdict(Caught)
-    busy = [address for address in newest if newest[address].end_ms > nights[address].begins_ms]
-    for part in chunks(busy):
-        _add_windows(connection, part, nights, newest, caught)
+    connection: sa.Connection,
+    nights: Mapping[TrapAddress, Night],
+    newest: Mapping[TrapAddress, Newest],
+    places: Mapping[TrapAddress, Deployment],
+) -> dict[TrapAddress, TrapNight]:
+    """Tonight of each trap where it stands now, by the way of counting that its newest window has."""
+    caught = {}
+    for found in _nights(connection, nights):
+        address = TrapAddress(found.tenant, found.trap)
+        place = places.get(address)
+        is_tonight = address in newest and found.night == nights[address].date
+        is_here = found.deployed_ms == (place.begins_ms if place else None)
+        if is_tonight and is_here and found.semantics == newest[address].semantics:
+            caught[address] = found
     return caught
 
 
-def _add_windows(
-    connection: sa.Connection,
-    part: Sequence[TrapAddress],
-    nights: Mapping[TrapAddress, Night],
-    newest: Mapping[TrapAddress, Newest],
-    caught: defaultdict[TrapAddress, Caught],
-) -> None:
-    since_ms = min(nights[address].begins_ms for address in part)
-    query = sa.select(_W.tenant, _W.trap, _W.start_ms, _W.semantics, _W.counts, _W.observed_s).where(
-        sa.tuple_(_W.tenant, _W.trap).in_([(one.tenant, one.trap) for one in part]), _W.start_ms >= since_ms
-    )
-    for tenant, trap, start_ms, semantics, counts, observed_s in connection.execute(query):
-        address = TrapAddress(tenant, trap)
-        if nights[address].begins_ms <= start_ms < nights[address].ends_ms and semantics == newest[address].semantics:
-            caught[address].add(counts, observed_s, is_sum=semantics != "occupancy")
+def _nights(connection: sa.Connection, nights: Mapping[TrapAddress, Night]) -> Iterator[TrapNight]:
+    """Nights of these dates; of few traps by name, of many all at once."""
+    if not nights:
+        return
+    dates = sorted({night.date.isoformat() for night in nights.values()})
+    asked = Asked(since=dates[0], until=dates[-1])
+    few = [replace(asked, tenant=one.tenant, trap=one.trap) for one in nights] if len(nights) <= FEW else [asked]
+    for one in few:
+        yield from reading.nights(connection, one)
 
 
 def _newest_of(

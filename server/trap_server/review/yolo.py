@@ -36,4 +36,4 @@ def _line(label: Mapping[str, Any], numbers: Mapping[str, int]) -> str:
 
 def _description(classes: list[str]) -> str:
     """YAML, which JSON is a part of."""
-    return json.dumps({"path": ".", "train": "images", "names": dict(enumerate(classes))}, ensure_ascii=False) + "\n"
+    return json.dumps({"path": ".", "train": "images", "names": classes}, ensure_ascii=False) + "\n"

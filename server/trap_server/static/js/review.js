@@ -2,6 +2,7 @@
 /** The queue: a crop at a time, labelled by one key; what was said can be taken back. */
 
 import { api, attempt, fill, find, h, may, moment, number, percent, plural, svg, t, word } from "./page.js";
+import { listen } from "./live.js";
 
 /** @typedef {{id: number, tenant: string, trap: string, predicted: string, score: number, reason: string, wall_ms: number,
  *   box: [number, number, number, number], jpeg: string}} Crop */
@@ -81,7 +82,7 @@ function after() {
   busy = false;
   paint();
   paintDone();
-  if (done.length % 10 === 0) attempt(showError);
+  attempt(showError);
 }
 
 function skip() {
@@ -147,6 +148,7 @@ function start() {
     paint();
     await showError();
   });
+  listen({}, {});
 }
 
 start();

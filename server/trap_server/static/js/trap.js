@@ -281,7 +281,7 @@ async function showHealth() {
   const { points } = await api(`${path}/health?since=${now - 2 * DAY_MS}&until=${now + HOUR_MS}&most=2`);
   const last = points[points.length - 1];
   if (!last) {
-    fill("health", h("dd", { class: "soft" }, t("health.none")));
+    fill("health", h("dt", {}, t("health.none")), h("dd", {}, DASH));
     return;
   }
   find("health-time").textContent = moment(last.received_at_ms, zone);
@@ -374,12 +374,16 @@ function tell(index) {
   fill("point", [one.label, ...parts, `${t("fleet.coverage")} ${percent(one.coverage)}`].filter(Boolean).join(" · "));
 }
 
-async function loadAll() {
+/** The trap itself first; what is drawn follows. */
+async function loadTrap() {
   [record, row] = await Promise.all([api(path), api(`/api/v1/fleet?tenant=${tenant}&trap=${trap}`).then((answer) => answer.rows[0])]);
   zone = row.timezone;
   showRow();
   showWindow(record.window);
   showModel();
+}
+
+async function loadRest() {
   await refresh();
   await Promise.all([showHealth(), showEvidence(), showNotes(), drawProfile(), rowsOf("nights", SEASON).then((rows) => {
     season = ofRows(rows, 0, Date.now(), DAY_MS).stretches;
@@ -414,7 +418,7 @@ function start() {
   });
   if (view.period !== "night") /** @type {HTMLElement | null} */ (document.querySelector(`[data-period="${CSS.escape(view.period)}"]`))?.click();
   attempt(async () => {
-    await loadAll();
+    await loadTrap();
     listen({ trap: `${tenant}/${trap}` }, {
       window: (window) => {
         if (!record.window || window.start_ms >= record.window.start_ms) {
@@ -428,7 +432,11 @@ function start() {
         row = news;
         showRow();
       },
-    }, () => attempt(loadAll));
+    }, () => attempt(async () => {
+      await loadTrap();
+      await loadRest();
+    }));
+    await loadRest();
   });
   setInterval(refreshSoon, REFRESH_MS);
 }
