@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from trap_contract.bundle import openvino_xml
 from trap_contract.manifest import HeadSpec, InputSpec
+from trap_contract.runtimes.signal_stack import signal_stack_kept
 
 from trap_export import onnx
 from trap_export.calibration import Calibration
@@ -45,18 +46,19 @@ def write_int8(network: Network, _float: Path, calibration: Calibration, variant
     dataset = nncf.Dataset(
         list(calibration.pictures), lambda picture: np.ascontiguousarray(picture.transpose(2, 0, 1)[None])
     )
-    quantised = nncf.quantize(
-        model,
-        dataset,
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(calibration.pictures),
-        fast_bias_correction=True,
-        ignored_scope=nncf.IgnoredScope(names=_last_convolutions(model) if variant.keeps_float == "last" else []),
-        advanced_parameters=AdvancedQuantizationParameters(
-            weights_quantization_params=QuantizationParameters(per_channel=None if variant.per_channel else False),
-            activations_range_estimator_params=_ranges(variant),
-        ),
-    )
+    with signal_stack_kept():
+        quantised = nncf.quantize(
+            model,
+            dataset,
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(calibration.pictures),
+            fast_bias_correction=True,
+            ignored_scope=nncf.IgnoredScope(names=_last_convolutions(model) if variant.keeps_float == "last" else []),
+            advanced_parameters=AdvancedQuantizationParameters(
+                weights_quantization_params=QuantizationParameters(per_channel=None if variant.per_channel else False),
+                activations_range_estimator_params=_ranges(variant),
+            ),
+        )
     _save(quantised, folder)
 
 

@@ -8,6 +8,7 @@ import openvino
 from trap_contract.bundle import openvino_xml, read_manifest
 from trap_contract.errors import BundleError
 from trap_contract.runtimes import Tensor, TensorInfo
+from trap_contract.runtimes.signal_stack import signal_stack_kept
 
 
 class OpenvinoRuntime:
@@ -21,7 +22,8 @@ class OpenvinoRuntime:
             # a stock export is left as Ultralytics runs it.
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         try:
-            model = openvino.Core().compile_model(openvino_xml(path), "CPU", settings)
+            with signal_stack_kept():
+                model = openvino.Core().compile_model(openvino_xml(path), "CPU", settings)
         except RuntimeError as error:
             raise BundleError(f"{path}: OpenVINO can't load it (damaged?): {error}") from error
         self._request = model.create_infer_request()
