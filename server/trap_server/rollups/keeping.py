@@ -24,7 +24,7 @@ HourKey = tuple[str, str, int]
 """Tenant, trap, begin of the hour in ms."""
 
 NOWHERE = -1
-MOST_HOURS = 500
+MOST_HOURS = 50  # of one transaction: no batch waits long for it
 FETCH = 2000
 CALENDAR_END_MS = 253_000_000_000_000  # the year 9987: what a broken clock dates later is on no night
 _S, _H, _N, _W = schema.stale_hours.c, schema.hours.c, schema.nights.c, schema.windows.c
