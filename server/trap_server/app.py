@@ -34,6 +34,7 @@ from trap_server.api import (
     quality,
     refused,
     review,
+    rollouts,
     sex_ratio,
     traps,
 )
@@ -61,6 +62,7 @@ API: tuple[tuple[APIRouter, str], ...] = (
     (alerts.router, "operation"),
     (quality.router, "operation"),
     (deployments.router, "deployments"),
+    (rollouts.router, "rollouts"),
     (people.router, "accounts"),
 )
 """All of it needs a login."""
@@ -80,7 +82,11 @@ def wall_clock_ms() -> int:
 
 
 def build_app(
-    engine: sa.Engine, writing: sa.Engine, clock: Callable[[], int] = wall_clock_ms, fleet_folder: Path | None = None
+    engine: sa.Engine,
+    writing: sa.Engine,
+    clock: Callable[[], int] = wall_clock_ms,
+    fleet_folder: Path | None = None,
+    shelf: Path = Path("bundles"),
 ) -> FastAPI:
     """The API, the page and the operator's endpoints on one database, opened for reading and for writing."""
     app = FastAPI(
@@ -95,12 +101,14 @@ def build_app(
     app.state.clock = clock
     app.state.fleet = fleet_folder
     app.state.newsroom = Newsroom(engine, clock)
+    app.state.shelf = shelf
     app.state.rates = Rates(clock)
     app.include_router(login.router, tags=["login"])
     needs_login = [Depends(Needs("viewer"))]
     for router, tag in API:
         app.include_router(router, tags=[tag], dependencies=needs_login)
     app.add_api_route("/api/v1/openapi.json", app.openapi, dependencies=needs_login, include_in_schema=False)
+    app.include_router(rollouts.files, tags=["rollouts"])  # traps have tokens of their own
     app.include_router(operation.router, tags=["operation"])
     app.include_router(doors.router)
     app.include_router(pages.router)

@@ -59,6 +59,9 @@ Share = Annotated[
 Host = Annotated[str | None, typer.Option(help="address to serve on", show_default=False)]
 Url = Annotated[str | None, typer.Option(help="where people find the page, for links", show_default=False)]
 Port = Annotated[int | None, typer.Option(help="port to serve on", show_default=False)]
+Bundles = Annotated[Path | None, typer.Option(help="folder of published bundles", show_default=False)]
+HttpsCert = Annotated[Path | None, typer.Option(help="serve HTTPS with this certificate", show_default=False)]
+HttpsKey = Annotated[Path | None, typer.Option(help="its private key", show_default=False)]
 LogJson = Annotated[bool | None, typer.Option("--log-json", help="log in JSON", show_default=False)]
 
 
@@ -74,6 +77,9 @@ def run(
     cert: Cert = None,
     key: Key = None,
     collector: Collector = None,
+    bundles: Bundles = None,
+    https_cert: HttpsCert = None,
+    https_key: HttpsKey = None,
     log_json: LogJson = None,
 ) -> None:
     """Everything a small site needs: ingest, restarted if it dies, and the API with its page."""
@@ -103,12 +109,20 @@ def ingest(
 
 @app.command()
 def api(
-    *, database: Database = None, host: Host = None, port: Port = None, url: Url = None, log_json: LogJson = None
+    *,
+    database: Database = None,
+    host: Host = None,
+    port: Port = None,
+    url: Url = None,
+    bundles: Bundles = None,
+    https_cert: HttpsCert = None,
+    https_key: HttpsKey = None,
+    log_json: LogJson = None,
 ) -> None:
     """Only the API and the page."""
     from trap_server.site import serve
 
-    serve(_begin(database=database, host=host, port=port, url=url, log_json=log_json))
+    serve(_begin(**locals()))
 
 
 @app.command()

@@ -25,6 +25,7 @@ from trap_server.fleet.passphrase import read_passphrase
 from trap_server.fleet.private_files import read_private, write_private
 from trap_server.fleet.registry import Lock
 from trap_server.fleet.traps import Trap, card_folder, offer_token, redeem_token
+from trap_server.rollout_commands import rollout
 from trap_server.simulation.command import simulate_fleet
 
 app = typer.Typer(
@@ -218,6 +219,9 @@ def list_all(*, folder: Folder = FLEET, as_json: AsJson = False) -> None:
         Console().print(overview.as_table(fleet, _now()))
         for warning in overview.warnings(fleet, _now()):
             typer.echo(f"warning: {warning}", err=True)
+
+
+app.add_typer(rollout, name="rollout")
 
 
 @contextmanager

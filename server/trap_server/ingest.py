@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+import sqlalchemy as sa
 from trap_contract.backoff import Backoff
 from trap_contract.errors import StoreError
 from trap_contract.logs import log
@@ -18,6 +19,7 @@ from trap_contract.topics import TrapAddress
 
 from trap_server.database import open_database
 from trap_server.inbox import Delivery, Inbox
+from trap_server.rollouts.driving import Driver
 from trap_server.rollups.keeping import MOST_HOURS
 from trap_server.settings import Settings
 from trap_server.sorting import sort_arrivals
@@ -36,12 +38,20 @@ RANGES_A_MESSAGE = 500  # some 45 KB: brokers and small boards bound the size of
 
 
 class Ingest:
-    """One writer; a message is acknowledged only when its batch is on disk."""
+    """One writer; a message is acknowledged only when its batch is on disk. `drive` moves rollouts on."""
 
     def __init__(
-        self, store: Store, subscriber: Subscriber, inbox: Inbox, rng: random.Random, keep_days: int | None = None
+        self,
+        store: Store,
+        subscriber: Subscriber,
+        inbox: Inbox,
+        rng: random.Random,
+        *,
+        keep_days: int | None = None,
+        drive: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._keep_days = keep_days
+        self._drive = drive
         self._store = store
         self._subscriber = subscriber
         self._inbox = inbox
@@ -78,6 +88,7 @@ class Ingest:
                     self._beat()
                     self._ask()
                     self._roll_up()
+                    self._move_rollouts()
                 self._send_orders()
         finally:
             self._tell_owed()
@@ -175,6 +186,15 @@ class Ingest:
             if self._keep_days is not None:
                 self._store.age_out(_now_ms() - self._keep_days * DAY_MS)
 
+    def _move_rollouts(self) -> None:
+        """Only while the broker hears: what is told is told once in the life of this process."""
+        if not self._subscriber.connected:
+            return
+        try:
+            self._drive(_now_ms())
+        except sa.exc.DBAPIError as error:
+            log.error("rollouts_wait", reason=str(error.orig), next_step="trying again")
+
     def _must_beat(self) -> bool:
         late = time.monotonic() - self._beaten_s >= HEARTBEAT_S
         return late or self._subscriber.connected != self._beaten_connected
@@ -233,13 +253,10 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
     rng = random.Random()  # noqa: S311  jitter, not a secret
     inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
     subscriber = Subscriber(settings.broker_address, settings.collector, inbox, rng, share=settings.share)
-    ingest = Ingest(
-        Store(open_database(settings.database), settings.collector, settings.evidence_mb * 1_000_000),
-        subscriber,
-        inbox,
-        rng,
-        settings.keep_windows_days,
-    )
+    engine = open_database(settings.database)
+    store = Store(engine, settings.collector, settings.evidence_mb * 1_000_000)
+    drive = Driver(engine, subscriber.wish).turn
+    ingest = Ingest(store, subscriber, inbox, rng, keep_days=settings.keep_windows_days, drive=drive)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())
     if stop_when_alone:

@@ -411,3 +411,38 @@ nights = sa.Table(
     sa.Index("nights_of_trap", "tenant", "trap", "night"),
     sqlite_with_rowid=False,
 )
+
+bundles = sa.Table(
+    "bundles",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("published_ms", sa.BigInteger, nullable=False),
+)
+
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("digest", sa.String(64), sa.ForeignKey("bundles.digest", name="rollouts_bundle"), nullable=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("plan", "url", "reason")),
+    sa.Column("secret", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("ring", "created_ms", "changed_ms", "deadline_ms")),
+)
+
+rollout_traps = sa.Table(
+    "rollout_traps",
+    metadata,
+    sa.Column("rollout", sa.String(16), sa.ForeignKey("rollouts.id", name="rollout_traps_of"), primary_key=True),
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("ring", sa.BigInteger, nullable=False),
+    sa.Column("offered_ms", sa.BigInteger),  # NULL: not yet told
+    sa.Column("state", sa.String(16)),  # as the trap says; NULL: nothing yet
+    sa.Column("fetched", sa.BigInteger, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("verdict", sa.String(8), nullable=False),  # the gate's
+    sa.Column("verdict_text", sa.Text, nullable=False),
+    sa.Column("changed_ms", sa.BigInteger),
+)

@@ -1,9 +1,9 @@
 """What an operator may set: flags, then environment `TRAP_SERVER_*`, then defaults."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError
@@ -35,12 +35,26 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     url: str | None = None
     """Where people find the page, if not at `host` and `port`: links are written with it."""
+    bundles: Path = Path("bundles")
+    """Where published bundles are: `trap-fleet rollout publish` writes there, the API serves from there."""
+    https_cert: Path | None = None
+    https_key: Path | None = None
     log_json: bool = False
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        for name, path in (("https_cert", self.https_cert), ("https_key", self.https_key)):
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name} {path}: no such file")
+        if (self.https_cert is None) != (self.https_key is None):
+            raise ValueError("https_cert and https_key belong together: give both or neither")
+        return self
 
     @property
     def page(self) -> str:
         """Where people find the page."""
-        return self.url or f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
+        scheme = "https" if self.https_cert else "http"
+        return self.url or f"{scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
     @property
     def broker_address(self) -> BrokerAddress:
@@ -57,6 +71,8 @@ def read_settings(**flags: object) -> Settings:
         return Settings.model_validate({name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        if not first["loc"]:
+            raise ConfigError(first["msg"].removeprefix("Value error, ")) from error
         name = str(first["loc"][0])
         flag = name.replace("_", "-")
         raise ConfigError(f"--{flag} or {PREFIX}{name.upper()}: {first['msg']}, got {first['input']!r}") from error

@@ -62,9 +62,14 @@ def _serve(settings: Settings, listener: socket.socket, on_end: Callable[[], Non
     settings = settings.model_copy(update={"host": host, "port": port})
     log.info("serving", page=settings.page)
     _invite_the_first(writing, settings)
-    app = build_app(reading, writing, fleet_folder=settings.fleet)
+    app = build_app(reading, writing, fleet_folder=settings.fleet, shelf=settings.bundles)
     configuration = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=PAGES_GOODBYE_S, server_header=False
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=PAGES_GOODBYE_S,
+        server_header=False,
+        ssl_certfile=settings.https_cert,
+        ssl_keyfile=settings.https_key,
     )
     server = _Server(configuration, on_end)
     for number in (signal.SIGTERM, signal.SIGINT):

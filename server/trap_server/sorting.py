@@ -7,7 +7,19 @@ from typing import TypeVar
 
 from trap_contract.errors import MessageError
 from trap_contract.messages import Answer, Birth, CountBatch, Evidence, Health, Lost, State, Window, parse_message
-from trap_contract.topics import ANSWER, BIRTH, COUNTS, EVIDENCE, HEALTH, LOST, STATE, TrapAddress, parse_topic
+from trap_contract.rollout import Progress
+from trap_contract.topics import (
+    ANSWER,
+    BIRTH,
+    COUNTS,
+    EVIDENCE,
+    HEALTH,
+    LOST,
+    PROGRESS,
+    STATE,
+    TrapAddress,
+    parse_topic,
+)
 
 from trap_server.evidence import OfferedPicture, jpeg_size
 
@@ -67,7 +79,7 @@ class Told:
     """What a trap tells beside its counts."""
 
     address: TrapAddress
-    message: Health | Answer
+    message: Health | Answer | Progress
     received_at_ms: int
 
 
@@ -97,7 +109,7 @@ class Batch:
     newest_ms: int = 0
 
 
-_Message = TypeVar("_Message", Birth, CountBatch, State, Lost, Health, Answer, Evidence)
+_Message = TypeVar("_Message", Birth, CountBatch, State, Lost, Health, Answer, Evidence, Progress)
 
 
 def sort_arrivals(arrivals: Iterable[Arrival]) -> Batch:
@@ -129,9 +141,8 @@ def _sort(arrival: Arrival, address: TrapAddress, leaf: str, batch: Batch) -> No
     elif leaf == LOST:
         batch.given_up.append(GivenUp(address, _read(Lost, arrival, address), arrival.received_at_ms))
         batch.sightings.append(Sighting(address, seen_at_ms))
-    elif leaf in (HEALTH, ANSWER):
-        message = _read(Health, arrival, address) if leaf == HEALTH else _read(Answer, arrival, address)
-        batch.told.append(Told(address, message, arrival.received_at_ms))
+    elif leaf in (HEALTH, ANSWER, PROGRESS):
+        batch.told.append(Told(address, _read_told(arrival, address, leaf), arrival.received_at_ms))
         batch.sightings.append(Sighting(address, seen_at_ms))
     elif leaf == EVIDENCE:
         _sort_picture(arrival, address, batch)
@@ -161,6 +172,12 @@ def _sort_picture(arrival: Arrival, address: TrapAddress, batch: Batch) -> None:
         batch.refusals.append(Refusal(arrival, str(error), address, evidence.id))
     else:
         batch.pictures.append(OfferedPicture(address, evidence, size, arrival.received_at_ms))
+
+
+def _read_told(arrival: Arrival, address: TrapAddress, leaf: str) -> Health | Answer | Progress:
+    if leaf == HEALTH:
+        return _read(Health, arrival, address)
+    return _read(Answer, arrival, address) if leaf == ANSWER else _read(Progress, arrival, address)
 
 
 def _read(kind: type[_Message], arrival: Arrival, address: TrapAddress) -> _Message:

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from trap_contract.errors import StoreError
 from trap_contract.messages import AckRange, Health, Window, ranges_of
+from trap_contract.rollout import Progress
 from trap_contract.topics import TrapAddress
 
 from trap_server import evidence, orders, schema
@@ -20,6 +21,7 @@ from trap_server.bulk import chunks, insert, insert_new, is_one_of, upsert
 from trap_server.clocks import Clocks
 from trap_server.gaps import Ledger
 from trap_server.repair import Start
+from trap_server.rollouts.keeping import keep_progress
 from trap_server.rollups import keeping, retention
 from trap_server.rollups.building import HOUR_MS
 from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told, WindowKey
@@ -293,6 +295,8 @@ def _keep_told(connection: sa.Connection, told: Iterable[Told]) -> None:
         message, row = one.message, {**asdict(one.address), "received_at_ms": one.received_at_ms}
         if isinstance(message, Health):
             health.append(row | {"body": message.model_dump_json()})
+        elif isinstance(message, Progress):
+            keep_progress(connection, one.address, message, one.received_at_ms)
         else:
             answer = {"command": message.id, "state": message.state, "text": message.text}
             answers[(one.address.tenant, one.address.trap, message.id)] = row | answer

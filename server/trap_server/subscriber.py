@@ -21,15 +21,18 @@ from trap_contract.backoff import Backoff
 from trap_contract.broker import BrokerAddress
 from trap_contract.logs import log
 from trap_contract.messages import Ack, Command, Resend
+from trap_contract.rollout import Desired
 from trap_contract.topics import (
     ACK,
     ANSWER,
     BIRTH,
     COMMAND,
     COUNTS,
+    DESIRED,
     EVIDENCE,
     HEALTH,
     LOST,
+    PROGRESS,
     RESEND,
     STATE,
     TrapAddress,
@@ -49,7 +52,7 @@ TICK_S = 1.0
 PACKETS_A_TURN = 200
 GOODBYE_S = 10.0
 REFUSED = 0x80
-RETAINED = (STATE, BIRTH)
+RETAINED = (STATE, BIRTH, PROGRESS)
 LEAVES = (COUNTS, LOST, *RETAINED, HEALTH, ANSWER, EVIDENCE)
 
 
@@ -113,6 +116,13 @@ class Subscriber:
         if expiry_s is not None:
             properties.MessageExpiryInterval = expiry_s
         self._client.publish(address.topic(leaf), message.model_dump_json(), qos=1, properties=properties)
+
+    def wish(self, address: TrapAddress, desired: Desired, expiry_s: int) -> None:
+        """Tell a trap what it shall count with; the broker keeps it for so long, for traps that are away."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = expiry_s
+        payload = desired.model_dump_json()
+        self._client.publish(address.topic(DESIRED), payload, qos=1, retain=True, properties=properties)
 
     def _build_client(self, client_id: str) -> paho.Client:
         client = paho.Client(

@@ -137,7 +137,15 @@ class Fleet:
         write_private(folder / "ca.pem", self.authority_pem)
         write_private(folder / "collector.key", key_pem(key))
         write_private(folder / "collector.pem", certificate_pem(certificate))
+        self._certify_https(signer, folder, end)
         return folder
+
+    def _certify_https(self, signer: Signer, folder: Path, end: datetime) -> None:
+        """With it the collector's API serves bundles to traps, under the names of the broker."""
+        key, hosts = new_key(), self.registry.hosts
+        certificate = sign_certificate(signer, "broker", hosts[0][:64], key.public_key(), end, hosts=hosts)
+        write_private(folder / "https.key", key_pem(key))
+        write_private(folder / "https.pem", certificate_pem(certificate))
 
     def write_configuration(self) -> None:
         """mosquitto.conf and the certificate that it trusts."""
