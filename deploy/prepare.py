@@ -1,7 +1,7 @@
 """Make .venv ready for one purpose, with nothing but Python's standard library.
 
 `prepare.py demo` installs the trap agent and the collector, `prepare.py all` everything for development. What is
-missing on the system (the venv module, mosquitto) is installed with apt where that is possible.
+missing on the system (the venv module, mosquitto, for `all` chromium too) is installed with apt where that is possible.
 """
 
 import hashlib
@@ -28,6 +28,8 @@ def main(purpose: str) -> None:
     if sys.version_info < (3, 11):
         raise PrepareError(f"Python {sys.version.split()[0]} is too old: zancudo needs 3.11 or newer")
     ensure_mosquitto()
+    if purpose == "all":
+        ensure_chromium()
     stamp, state = VENV / f".ready-{purpose}", _state(purpose)
     if stamp.exists() and stamp.read_text() == state:
         return
@@ -40,6 +42,15 @@ def ensure_mosquitto() -> None:
     """The broker, from the system's packages."""
     if not find_mosquitto():
         _apt_install("mosquitto")
+
+
+def ensure_chromium() -> None:
+    """The browser of the pages' tests, from the system's packages; where it can't be had, those tests are skipped."""
+    if shutil.which("chromium") is None:
+        try:
+            _apt_install("chromium")
+        except PrepareError as error:
+            print(f"without a browser the pages' tests are skipped: {error}", flush=True)
 
 
 def find_mosquitto() -> str | None:
@@ -81,7 +92,7 @@ def _run(command: list[str]) -> None:
 def _state(purpose: str) -> str:
     """Changes when what is to be installed changes."""
     digest = hashlib.sha256(purpose.encode())
-    for name in ("pyproject.toml", "constraints.txt", "hatch_build.py"):
+    for name in ("pyproject.toml", "constraints.txt", "hatch_build.py", "server/trap_server/static/vendor.json"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 

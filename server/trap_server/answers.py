@@ -254,6 +254,7 @@ class CurveAnswer(_Answer):
 
     since_ms: Ms
     until_ms: Ms
+    first_ms: Annotated[int | None, Field(description="when the first window of the trap's life began")]
     step_ms: int
     semantics: Semantics | None
     stretches: list[StretchAnswer]

@@ -45,10 +45,11 @@ def curve(
     found = queries.observations_between(connection, address, since, until)
     first_ms = queries.first_start_ms(connection, address)
     stretches, corrected, correction = _corrected(connection, address, day.stretches(found, step), found, now_ms)
-    begin_ms, end_ms = min(max(since, first_ms or 0), until), max(since, min(until, now_ms))
+    begin_ms, end_ms = _watched_from(found, max(since, first_ms or 0)), max(since, min(until, now_ms))
     return CurveAnswer(
         since_ms=since,
         until_ms=until,
+        first_ms=first_ms,
         step_ms=step,
         semantics=found[-1].semantics if found else None,
         stretches=[StretchAnswer.model_validate(one) for one in stretches],
@@ -57,6 +58,13 @@ def curve(
         corrected=corrected,
         correction=correction,
     )
+
+
+def _watched_from(found: list[day.Observation], since_ms: int) -> int:
+    """Where gaps may begin: a window that began before `since_ms` reaches up to the first one behind it."""
+    if found and found[0].start_ms - since_ms < found[0].end_ms - found[0].start_ms:
+        return found[0].start_ms
+    return since_ms
 
 
 def _corrected(

@@ -1,7 +1,7 @@
 // @ts-check
 /** The map: country outlines from this server, the operator's own tiles if there are any, and a mark for each trap. */
 
-import { colour, context, h, number, onTheme, percent, t, word } from "./page.js";
+import { colour, context, h, number, onTheme, percent, plural, t, word } from "./page.js";
 import { SHAPES, stateMark } from "./marks.js";
 
 /** @typedef {import("./fleet.js").Row} Row */
@@ -29,13 +29,23 @@ function lines(found) {
       y += arc[at + 1];
       points.push([y * found.step, x * found.step]);
     }
-    return points;
+    return unrolled(points);
+  });
+}
+
+/** @param {[number, number][]} points @returns {[number, number][]} without a leap around the world where they cross 180° */
+function unrolled(points) {
+  let turns = 0;
+  return points.map(([latitude, longitude], index) => {
+    const leap = index ? longitude - points[index - 1][1] : 0;
+    if (Math.abs(leap) > 180) turns -= Math.sign(leap);
+    return [latitude, longitude + 360 * turns];
   });
 }
 
 /** @param {Outlines} found @param {[number, number][][]} arcs @returns {[number, number][][][]} polygons of rings */
 function land(found, arcs) {
-  const ring = (/** @type {number[]} */ numbers) => numbers.flatMap((number) => (number < 0 ? [...arcs[~number]].reverse() : arcs[number]));
+  const ring = (/** @type {number[]} */ numbers) => unrolled(numbers.flatMap((number) => (number < 0 ? [...arcs[~number]].reverse() : arcs[number])));
   return found.land.map((polygon) => /** @type {any} */ (polygon).map(ring));
 }
 
@@ -146,7 +156,7 @@ export class FleetMap {
     }
     for (const row of placed) this.mark(row);
     this.note.hidden = placed.length === wanted.length;
-    this.note.textContent = t("map.unplaced", { n: number(wanted.length - placed.length) });
+    this.note.textContent = plural("map.unplaced", wanted.length - placed.length);
     const selection = [...keys].sort().join();
     if (placed.length && selection !== this.fitted) {
       this.map.fitBounds(this.L.latLngBounds(placed.map((row) => [row.latitude, row.longitude])).pad(0.15), { maxZoom: 12, animate: false });

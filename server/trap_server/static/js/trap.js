@@ -26,6 +26,8 @@ const WEEK = 7;
 const SEASON = 120;
 const NIGHT_STEP_MS = 10 * 60_000;
 const YOUNG_MS = 10 * HOUR_MS;
+const MINUTE_MS = 60_000;
+const NEW_MS = 3 * HOUR_MS;
 const FEMALE = "Female";
 const MALE = "Male";
 const MOST_GAPS = 8;
@@ -101,7 +103,11 @@ async function load() {
     const isYoung = now - since < YOUNG_MS; // until then the night before is shown with it
     const begin = isYoung ? since - DAY_MS : since;
     const until = isYoung ? now : since + DAY_MS;
-    return ofCurve(await api(`${path}/curve?since=${begin}&until=${until}&step=${NIGHT_STEP_MS}`), begin, until);
+    const ask = (/** @type {number} */ step) => api(`${path}/curve?since=${begin}&until=${until}&step=${step}`);
+    const answer = await ask(NIGHT_STEP_MS);
+    const first = answer.first_ms ?? begin;
+    if (now - first > NEW_MS) return ofCurve(answer, Math.max(begin, first), until);
+    return ofCurve(await ask(MINUTE_MS), first, Math.max(now, first + MINUTE_MS)); // a trap that has just begun
   }
   if (view.period === "week") return ofRows(await rowsOf("hours", WEEK), now - WEEK * DAY_MS, now, HOUR_MS);
   const rows = await rowsOf("nights", SEASON);
