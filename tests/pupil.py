@@ -29,7 +29,7 @@ head:
   - [-1, 1, C2f, [48]]
   - [[8, 5], 1, Detect, [nc]]
 """
-_STEPS, _BATCH, _RATE = 200, 12, 0.01
+_STEPS, _BATCH, _RATE = 300, 12, 0.01
 
 
 def write_network(folder: Path) -> Path:
