@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +45,19 @@ class PostgresServer:
         place = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder} {QUIET} {more}"
         self.control("-o", place, "start")
 
+    def limit_files(self, size: int | None) -> None:
+        """Let no file of the server grow beyond `size` bytes, as on a full disk; None: any may again."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        for one in (pid, *children(pid)):
+            with suppress(RuntimeError):  # it has ended meanwhile
+                _run(["prlimit", "--pid", str(one), f"--fsize={'unlimited' if size is None else size}:"])
+
     def kill(self) -> None:
         """SIGKILL to the whole server, as a power cut would."""
         pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-        os.kill(pid, signal.SIGKILL)
+        for one in (pid, *children(pid)):  # those that survive their parent keep the next one from starting
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
 
     def empty(self) -> str:
         """Throw out whatever a test left behind; returns the address."""
@@ -58,6 +67,12 @@ class PostgresServer:
                 connection.exec_driver_sql(statement)
         engine.dispose()
         return self.url
+
+
+def children(pid: int) -> list[int]:
+    """Processes that this one has started and that run."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What goes wrong: each fault begins, lasts, and is healed; a seed decides which, when and for how long."""
 
-import os
 import random
 import resource
 import signal
@@ -9,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 from postgres_server import PostgresServer
@@ -90,11 +88,14 @@ class Faults:
 
     def disk_full(self) -> Heal:
         """No file of the writer may grow."""
+        if self._postgres is not None:
+            server = self._postgres
+            server.limit_files(65536)
+            return lambda: server.limit_files(None)
         pids = [replica.process.pid for replica in self._world.replicas if replica.process is not None]
-        pids = pids if self._postgres is None else _children(_postmaster(self._postgres))
         for pid in pids:
             _limit(pid, 65536)
-        return lambda: [_limit(pid, resource.RLIM_INFINITY) for pid in pids]
+        return lambda: [_limit(pid, None) for pid in pids]
 
     def database_restarted(self) -> Heal | None:
         """SQLite has no server: its reader's checkpoint is what comes nearest."""
@@ -103,7 +104,7 @@ class Faults:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return None
         self._postgres.kill()
-        return self._postgres.start
+        return self._start_postgres
 
     def links_late(self) -> Heal:
         self._world.for_traps.latency_s = self._world.for_collectors.latency_s = 0.6
@@ -170,6 +171,17 @@ class Faults:
     def _boot(self) -> str:
         return f"{self._world.rng.getrandbits(128):032x}"
 
+    def _start_postgres(self) -> None:
+        """As a service manager does: again, while the last one's memory is still being given back."""
+        assert self._postgres is not None
+        for _ in range(20):
+            try:
+                self._postgres.start()
+            except RuntimeError:
+                time.sleep(0.5)
+            else:
+                return
+
     def _heal_links(self) -> None:
         self._world.for_traps.heal()
         self._world.for_collectors.heal()
@@ -213,15 +225,7 @@ def _heal_until(healing: list[tuple[float, str, Heal]], moment_s: float) -> None
         time.sleep(max(0.0, moment_s - time.monotonic()))
 
 
-def _limit(pid: int, size: int) -> None:
+def _limit(pid: int, size: int | None) -> None:
     with suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-
-def _postmaster(server: PostgresServer) -> int:
-    return int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in tasks.read_text().split()] if os.path.exists(tasks) else []  # noqa: PTH110
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most if size is None else size, most))
