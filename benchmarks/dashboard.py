@@ -45,6 +45,7 @@ from trap_server.accounts import front_door, people  # noqa: E402
 from trap_server.api.entry import COOKIE  # noqa: E402
 from trap_server.database import open_database  # noqa: E402
 from trap_server.nights import Deployment  # noqa: E402
+from trap_server.rollups import keeping  # noqa: E402
 from trap_server.sorting import Arrival, sort_arrivals  # noqa: E402
 from trap_server.store import Store  # noqa: E402
 
@@ -81,7 +82,7 @@ class Turn:
 
 
 def fill(engine: sa.Engine, traps: int) -> None:
-    """A fleet with its places, a day of windows, and a year of nights where this version keeps nights."""
+    """A fleet with its places, a day of windows, and a year of nights."""
     store, now = Store(engine, "benchmark"), now_ms() // STEP_MS * STEP_MS
     with engine.begin() as connection:
         for number in range(traps):
@@ -101,6 +102,7 @@ def fill(engine: sa.Engine, traps: int) -> None:
         ]
         birth = make_birth(name, boot, semantics="arrivals").model_dump_json().encode()
         store.commit(sort_arrivals([*arrivals, Arrival(f"mt/v1/demo/{name}/birth", birth, False, now)]))
+    _roll_up(engine)
     _fill_nights(engine, traps, now)
 
 
@@ -119,38 +121,44 @@ def _place(number: int, now: int) -> Deployment:
     )
 
 
+def _roll_up(engine: sa.Engine) -> None:
+    """As ingest does it between its batches."""
+    more = 1
+    while more:
+        with engine.begin() as connection:
+            more = keeping.refresh(connection)
+
+
 def _fill_nights(engine: sa.Engine, traps: int, now: int) -> None:
-    nights: sa.Table | None = getattr(schema, "nights", None)
-    if nights is None:
-        return
-    rows = [
-        {
-            "night": time.strftime("%Y-%m-%d", time.gmtime((now - back * DAY_MS) / 1000)),
-            "tenant": "demo",
-            "trap": f"trap-{number:04d}",
-            "deployed_ms": now - 400 * DAY_MS,
-            "semantics": "arrivals",
-            "site": f"S{number // 4:03d}",
-            "begins_ms": now - back * DAY_MS - DAY_MS // 2,
-            "ends_ms": now - back * DAY_MS + DAY_MS // 2,
-            "boundary": "solar",
-            "statistic": "sum",
-            "counts": {"Female": back % 40, "Male": back % 23},
-            "observed_s": 85_000.0,
-            "expected_s": 86_400.0,
-            "lost_s": 0.0,
-            "coverage": 0.98,
-            "problem": False,
-            "models": ["yolov8n_kd@" + "ab" * 8],
-            "thresholds": [0.35],
-            "clock_repaired": False,
-            "windows": 144,
-        }
-        for number in range(traps)
-        for back in range(2, 366)
-    ]
     with engine.begin() as connection:
-        connection.execute(sa.insert(nights), rows)
+        for number in range(traps):
+            connection.execute(sa.insert(schema.nights), [_night(number, back, now) for back in range(3, 368)])
+
+
+def _night(number: int, back: int, now: int) -> dict[str, Any]:
+    noon = now - back * DAY_MS
+    return {
+        "night": time.strftime("%Y-%m-%d", time.gmtime(noon / 1000)),
+        "tenant": "demo",
+        "trap": f"trap-{number:04d}",
+        "deployed_ms": now - 400 * DAY_MS,
+        "semantics": "arrivals",
+        "site": f"S{number // 4:03d}",
+        "begins_ms": noon - DAY_MS // 2,
+        "ends_ms": noon + DAY_MS // 2,
+        "boundary": "solar",
+        "statistic": "sum",
+        "counts": {"Female": back % 40, "Male": back % 23},
+        "observed_s": 85_000.0,
+        "expected_s": 86_400.0,
+        "lost_s": 0.0,
+        "coverage": 0.98,
+        "problem": False,
+        "models": ["yolov8n_kd@" + "ab" * 8],
+        "thresholds": [0.35],
+        "clock_repaired": False,
+        "windows": 144,
+    }
 
 
 @contextmanager
