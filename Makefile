@@ -8,7 +8,7 @@ RUN = .venv/bin/
 SHARED = -n 2 --dist loadfile --max-worker-restart 0  # a worker that dies ends the run, or loadfile would wait for ever
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench chaos kills image image-test pictures schemas constraints clean
+.PHONY: containers help setup demo test lint format bench chaos kills image image-test pictures schemas constraints clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,12 @@ image: setup ## build the trap's SD card image into dist/image (as root; MIRROR=
 image-test: setup ## boot the image in an emulator and do to it what SCENARIOS (all) say; takes an hour
 	@$(RUN)python -m trap_deploy.boot $(SCENARIOS)
 
+containers: setup ## lint and build the containers; BASE=IMAGE and DIGEST=sha256:... name another base
+	@$(RUN)python docker/containers.py $(if $(BASE),--base $(BASE)) $(if $(DIGEST),--digest $(DIGEST))
+
 pictures: setup ## take the documents' pictures from the running program (needs chromium)
 	@$(RUN)python docs/take_pictures.py
+	@$(RUN)python docs/take_field_pictures.py
 	@$(RUN)python benchmarks/first_count.py --page docs/first-count.png
 
 schemas: setup ## write docs/protocol from the message models

@@ -14,8 +14,9 @@ import time
 from dataclasses import asdict
 
 from trap_contract.logs import configure_logs
+from trap_server.rollouts.fault import Fault
 from trap_server.rollouts.plan import Plan
-from trap_server.rollouts.simulation import Fault, World, rehearse
+from trap_server.rollouts.simulation import World, rehearse
 
 PLAN = Plan(rings=("1%", "10%", "100%"), per_minute=60, soak_s=3600, abort_share=0.05)
 

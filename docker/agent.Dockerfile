@@ -12,9 +12,11 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN python3 -m venv /opt/zancudo \
- && /opt/zancudo/bin/pip install --no-cache-dir -c constraints.txt '.[agent,onnx]' \
- && /opt/zancudo/bin/pip uninstall --yes pip
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+RUN python3 -m venv /opt/uv \
+ && /opt/uv/bin/pip install --no-cache-dir "$(grep '^uv==' constraints.txt)" \
+ && /opt/uv/bin/uv venv /opt/zancudo \
+ && /opt/uv/bin/uv pip install --no-cache --python /opt/zancudo -c constraints.txt '.[agent,onnx]'
 
 FROM base
 RUN apt-get update && apt-get install -y --no-install-recommends python3 ca-certificates \

@@ -16,12 +16,13 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /src
 COPY . .
 # uv, not pip: it knows the override that keeps one owner of cv2. torch and torchvision come from one index, both.
-RUN python3 -m venv /opt/zancudo \
- && /opt/zancudo/bin/pip install --no-cache-dir "$(grep '^uv==' constraints.txt)" \
- && if [ -n "${TORCH_INDEX}" ]; then /opt/zancudo/bin/uv pip install --no-cache --python /opt/zancudo \
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+RUN python3 -m venv /opt/uv \
+ && /opt/uv/bin/pip install --no-cache-dir "$(grep '^uv==' constraints.txt)" \
+ && /opt/uv/bin/uv venv /opt/zancudo \
+ && if [ -n "${TORCH_INDEX}" ]; then /opt/uv/bin/uv pip install --no-cache --python /opt/zancudo \
       --index "${TORCH_INDEX}" "$(grep '^torch==' constraints.txt)" "$(grep '^torchvision==' constraints.txt)"; fi \
- && /opt/zancudo/bin/uv pip install --no-cache --python /opt/zancudo -c constraints.txt '.[training,export]' \
- && /opt/zancudo/bin/pip uninstall --yes pip
+ && /opt/uv/bin/uv pip install --no-cache --python /opt/zancudo -c constraints.txt '.[training,export]'
 
 FROM base
 RUN apt-get update && apt-get install -y --no-install-recommends python3 ca-certificates \

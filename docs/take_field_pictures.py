@@ -1,7 +1,8 @@
 """Make the field guide's pictures by the program itself: a board with what was found, the light's beats, the preview
-page and the selftest's table. `make field-pictures`; needs chromium for the last two.
+page and the selftest's table. `make pictures`; needs chromium.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -61,8 +62,6 @@ def selftest_page(folder: Path) -> Path:
     """What `trap-agent selftest` says here, as an SVG."""
     arguments = ["selftest", "--model", str(MODEL), "--source", "rendered:7", "--state-dir", str(folder), "--json"]
     done = subprocess.run([sys.executable, "-m", "trap_agent", *arguments], capture_output=True, text=True, check=False)
-    import json
-
     table = Table("Check", "", "What was seen, or what to do")
     for one in json.loads(done.stdout)["checks"]:
         colour = "green" if one["is_good"] else "red"
@@ -80,7 +79,7 @@ def photograph(preview: Path, selftest: Path) -> None:
 
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        page_of_test = selftest_page(folder / "test") if (folder / "test").mkdir() is None else folder
+        page_of_test = selftest_page(folder)
         arguments = ["--source", "rendered:7", "--stdout", "--preview", "127.0.0.1:0", "--state-dir", str(folder)]
         command = [sys.executable, "-m", "trap_agent", "--model", str(MODEL), *arguments]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as agent:
@@ -93,9 +92,17 @@ def photograph(preview: Path, selftest: Path) -> None:
             page.wait_for_timeout(LOOK_AFTER * 1000)
             page.screenshot(path=preview)
             page.goto(page_of_test.as_uri())
-            page.locator("svg").screenshot(path=selftest)
+            page.screenshot(path=selftest)
             browser.close()
             agent.terminate()
+    cut_margins(selftest)
+
+
+def cut_margins(file: Path) -> None:
+    """Take the white rows above and below away."""
+    pixels = cv2.imread(str(file))
+    rows = np.flatnonzero((pixels < 250).any(axis=(1, 2)))
+    cv2.imwrite(str(file), pixels[rows[0] : rows[-1] + 1])
 
 
 def main() -> None:

@@ -18,8 +18,9 @@ from trap_contract.signature import content_digest, sign, signature_file
 from trap_contract.topics import PROGRESS, TrapAddress
 from trap_server.rollouts import keeping, shelf
 from trap_server.rollouts.driving import Driver
+from trap_server.rollouts.fault import Fault
 from trap_server.rollouts.plan import Plan
-from trap_server.rollouts.simulation import Fault, World, rehearse
+from trap_server.rollouts.simulation import World, rehearse
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Store
 from typer.testing import CliRunner

@@ -20,6 +20,11 @@ DOCUMENTS = [
     "docs/trap.md",
     "docs/collector.md",
     "docs/image.md",
+    "docs/fleet.md",
+    "docs/containers.md",
+    "docs/field-guide.md",
+    "docs/field-guide.es.md",
+    "docs/field-guide.pt.md",
 ]
 
 

@@ -6,7 +6,6 @@ import hashlib
 import random
 import tempfile
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from trap_server.database import open_database
 from trap_server.rollouts import keeping
 from trap_server.rollouts.driving import Driver
 from trap_server.rollouts.engine import ENDED
+from trap_server.rollouts.fault import Fault
 from trap_server.rollouts.plan import Plan
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Store
@@ -31,16 +31,6 @@ OLD_SHA, NEW_SHA = "0" * 64, "1" * 64
 CLASSES = ("Female", "Male")
 SIZE = 3_000_000
 _MEMORY = Path("/dev/shm")  # noqa: S108 - nothing of a rehearsal needs a disk
-
-
-class Fault(StrEnum):
-    """What is bad with the model on some traps."""
-
-    blind = "blind"  # sees a tenth of the insects
-    ghosts = "ghosts"  # sees five times as many
-    crash = "crash"  # ends the agent; its trial fails
-    slow = "slow"  # half of the time is lost
-    hot = "hot"  # the processor throttles
 
 
 @dataclass(frozen=True, slots=True)
