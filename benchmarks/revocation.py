@@ -1,8 +1,8 @@
 """Seconds from a revocation to the end of a revoked trap's session, and to its first refusal seen.
 
 A fleet of its own with a real mosquitto; a trap is enrolled, connected and revoked by the command's own code, several
-times; that ends only when the broker was seen to refuse the trap. Not shown: the start of the program and the opening of
-the authority's key (some two seconds together), a broker far away.
+times; that ends only when the broker was seen to refuse the trap. Not shown: the start of the program and the opening
+of the authority's key (some two seconds together), a broker far away.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def one_round(folder: Path, port: int, name: str) -> tuple[float, float]:
 
 
 def now() -> datetime:
-    """This second."""
+    """The second it is."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
