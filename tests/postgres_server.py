@@ -46,9 +46,12 @@ class PostgresServer:
         self.control("-o", place, "start")
 
     def limit_files(self, size: int | None) -> None:
-        """Let no file of the server grow beyond `size` bytes, as on a full disk; None: any may again."""
+        """Let no file that the server's processes write grow beyond `size` bytes, as on a full disk; None: any may.
+
+        Its first process stays as it is, so that it can start the others again after the panic that this may be.
+        """
         pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-        for one in (pid, *children(pid)):
+        for one in children(pid):
             with suppress(RuntimeError):  # it has ended meanwhile
                 _run(["prlimit", "--pid", str(one), f"--fsize={'unlimited' if size is None else size}:"])
 
