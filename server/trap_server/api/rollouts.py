@@ -5,7 +5,6 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Header, HTTPException, Path, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
-from trap_contract.errors import ConfigError
 from trap_contract.rollout import ProgressState
 
 from trap_server.api.access import Connection, NowMs
@@ -108,10 +107,10 @@ class RolloutTrapAnswer(BaseModel):
 
 def find_rollout(rollout: RolloutId, connection: Connection) -> Rollout:
     """The rollout of this id; 404 when there is none."""
-    try:
-        return keeping.rollout(connection, rollout)
-    except ConfigError as error:
-        raise HTTPException(404, str(error)) from error
+    found = keeping.find_rollout(connection, rollout)
+    if found is None:
+        raise HTTPException(404, f"there is no rollout {rollout}; see /api/v1/rollouts")
+    return found
 
 
 @router.get("")
@@ -137,7 +136,7 @@ def rollout_traps(rollout: RolloutId, connection: Connection) -> list[RolloutTra
 @files.get("/{rollout}/files/{name:path}", response_class=FileResponse)
 def bundle_file(
     *,
-    rollout: RolloutId,
+    rollout: Annotated[str, Path(max_length=64)],
     name: Annotated[str, Path(max_length=400)],
     request: Request,
     connection: Connection,
@@ -145,10 +144,9 @@ def bundle_file(
     authorization: Annotated[str, Header(max_length=400, description="Bearer, and the token of `desired`")] = "",
 ) -> FileResponse:
     """One file of the bundle, whole or by ranges, for a trap that was told of it."""
-    one = find_rollout(rollout, connection)
     scheme, _, token = authorization.partition(" ")
-    address = one.admits(token) if scheme.lower() == "bearer" else None
-    if address is None:
+    one = keeping.find_rollout(connection, rollout)
+    if one is None or scheme.lower() != "bearer" or one.admits(token) is None:
         raise HTTPException(401, "show the token of this trap's `desired` message", {"WWW-Authenticate": "Bearer"})
     if one.position.state not in _OPEN or now_ms >= one.position.deadline_ms:
         raise HTTPException(410, f"this rollout is {one.position.state}: its files are no longer given out")

@@ -166,6 +166,13 @@ def rollout(connection: sa.Connection, beginning: str) -> Rollout:
     return _rollout(found[0])
 
 
+def find_rollout(connection: sa.Connection, rollout_id: str) -> Rollout | None:
+    """The rollout of exactly this id."""
+    query = sa.select(schema.rollouts, schema.bundles.c.body).join(schema.bundles).where(_R.id == rollout_id)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _rollout(row)
+
+
 def move(connection: sa.Connection, one: Rollout, position: Position, now_ms: int) -> None:
     """Keep where a rollout stands."""
     values = {"state": position.state, "ring": position.ring, "reason": position.reason[:_MOST_TEXT]}
