@@ -88,7 +88,7 @@ def _fresh(connection: sa.Connection, now_ms: int) -> defaultdict[TrapAddress, l
     columns = (_W.received_at_ms, _W.wall_ms, _W.duration_ms, _W.clock_synced, _W.semantics, _W.counts, _W.observed_s)
     query = sa.select(_W.tenant, _W.trap, *columns).order_by(_W.id.desc())
     found: defaultdict[TrapAddress, list[Any]] = defaultdict(list)
-    with connection.execution_options(yield_per=1000).execute(query) as rows:
+    with connection.execute(query.execution_options(yield_per=1000)) as rows:
         for row in rows:
             if row.received_at_ms < now_ms - HOUR_MS - LATE_MS:
                 break

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from trap_contract.topics import NAME_PATTERN
 
 from trap_server.answers import RowAnswer, RowsAnswer
@@ -25,51 +25,42 @@ router = APIRouter(prefix="/api/v1")
 Cursor = Annotated[str | None, Query(pattern=CURSOR, description="next_cursor of the last page")]
 
 
+def selection(
+    since: Date = None, until: Date = None, tenant: NameText | None = None, trap: NameText | None = None
+) -> Selection:
+    """What is asked for; 422 for an end before its begin."""
+    if since and until and since > until:
+        raise HTTPException(422, "until is before since")
+    return Selection(tenant, trap, since, until)
+
+
+Asked = Annotated[Selection, Depends(selection)]
+
+
 @router.get("/nights")
 def nights(
-    *,
-    connection: Connection,
-    now_ms: NowMs,
-    since: Date = None,
-    until: Date = None,
-    tenant: NameText | None = None,
-    trap: NameText | None = None,
-    limit: Limit = 1000,
-    cursor: Cursor = None,
+    *, connection: Connection, now_ms: NowMs, asked: Asked, limit: Limit = 1000, cursor: Cursor = None
 ) -> RowsAnswer:
     """Trap-nights, from noon to noon, by trap and date."""
-    return _answer(
-        connection, "night", Selection(tenant, trap, since, until), now_ms=now_ms, limit=limit, cursor=cursor
-    )
+    return _answer(connection, "night", asked, now_ms=now_ms, limit=limit, cursor=cursor)
 
 
 @router.get("/hours")
 def hours(
-    *,
-    connection: Connection,
-    now_ms: NowMs,
-    since: Date = None,
-    until: Date = None,
-    tenant: NameText | None = None,
-    trap: NameText | None = None,
-    limit: Limit = 1000,
-    cursor: Cursor = None,
+    *, connection: Connection, now_ms: NowMs, asked: Asked, limit: Limit = 1000, cursor: Cursor = None
 ) -> RowsAnswer:
     """Hours by trap and time."""
-    asked = Selection(tenant, trap, since, until)
     return _answer(connection, "hour", asked, now_ms=now_ms, limit=limit, cursor=cursor)
 
 
 def _answer(
-    connection: Connection, period: Period, selection: Selection, *, now_ms: int, limit: int, cursor: str | None
+    connection: Connection, period: Period, asked: Selection, *, now_ms: int, limit: int, cursor: str | None
 ) -> RowsAnswer:
-    if selection.since and selection.until and selection.since > selection.until:
-        raise HTTPException(422, "until is before since")
     places = Places(list(deployments(connection).values()))
     if cursor is not None:
         tenant, trap, _ = cursor.split(":")
-        selection = replace(selection, at_trap=(tenant, trap))
-    rows = read_rows(connection, period, selection, now_ms)
+        asked = replace(asked, at_trap=(tenant, trap))
+    rows = read_rows(connection, period, asked, now_ms)
     found = list(islice(_behind(rows, cursor), limit))
     last = found[-1] if len(found) == limit else None
     next_cursor = f"{last.tenant}:{last.trap}:{last.begins_ms}" if last else None

@@ -73,7 +73,7 @@ def read_rows(connection: sa.Connection, period: Period, selection: Selection, n
 
 def _windows(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> Iterator[Row]:
     query = sa.select(schema.windows).where(*conditions).order_by(_W.tenant, _W.trap, _W.start_ms, _W.id)
-    for found in connection.execution_options(yield_per=FETCH).execute(query).mappings():
+    for found in connection.execute(query.execution_options(yield_per=FETCH)).mappings():
         yield _window(dict(found))
 
 

@@ -162,5 +162,5 @@ def models(connection: sa.Connection) -> list[str]:
 def pictures(connection: sa.Connection) -> Iterator[dict[str, Any]]:
     """Every label with its picture, by number, a few at a time."""
     query = sa.select(schema.labels).order_by(_L.id)
-    for row in connection.execution_options(yield_per=50).execute(query).mappings():
+    for row in connection.execute(query.execution_options(yield_per=50)).mappings():
         yield dict(row)
