@@ -7,6 +7,8 @@ most, they do side by side.
 import sqlalchemy as sa
 from trap_contract.errors import ConfigError
 
+from trap_server.turns import takes_turn
+
 DRIVER = "postgresql+psycopg"
 WRITER_LOCK = 0x7A616E  # "zan"; advisory locks are numbers
 CONNECT_S = 5
@@ -24,7 +26,8 @@ def writing_engine(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _take_turn(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+        if takes_turn(connection):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
     return engine
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from trap_contract.errors import ConfigError, StoreError
 
+from trap_server.turns import takes_turn
+
 BUSY_TIMEOUT_S = 5.0
 PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
 
@@ -54,6 +56,6 @@ def _engine(path: Path, begin: str, *more_pragmas: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql(begin if takes_turn(connection) else "BEGIN")
 
     return engine

@@ -26,6 +26,7 @@ from trap_server.rollups import keeping, retention
 from trap_server.rollups.building import HOUR_MS
 from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told, WindowKey
 from trap_server.trap_record import TrapRecord
+from trap_server.turns import only_reading
 
 PAYLOAD_LIMIT = 64 * 1024
 TEXT_LIMIT = 1024
@@ -131,7 +132,7 @@ class Store:
 
     def unsent_orders(self, now_ms: int) -> list[orders.Order]:
         """Commands to send now. Raises StoreError when the database refuses."""
-        with self._transaction() as connection:
+        with self._transaction(only_reading(self._engine)) as connection:
             return orders.unsent(connection, now_ms)
 
     def orders_sent(self, sent: Sequence[orders.Order], now_ms: int) -> None:
@@ -176,9 +177,9 @@ class Store:
         )
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def _transaction(self, engine: sa.Engine | None = None) -> Iterator[sa.Connection]:
         try:
-            with self._engine.begin() as connection:
+            with (engine or self._engine).begin() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
             raise StoreError(f"database {self._engine.url.database} refuses: {error.orig}") from error

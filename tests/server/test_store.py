@@ -10,6 +10,7 @@ from trap_contract.errors import StoreError
 from trap_contract.messages import AckRange, Window
 from trap_contract.topics import TrapAddress
 from trap_server import schema
+from trap_server.database import open_database
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import PAYLOAD_LIMIT, Committed, Heartbeat, Store
 
@@ -134,3 +135,10 @@ def test_whatever_comes_each_key_is_stored_once_and_every_window_is_accounted_fo
         assert committed.stored + committed.duplicates + len(committed.collisions) == len(message)
     stored = {row["seq"]: row["counts"] and row["counts"]["Female"] for row in rows(engine, schema.windows)}
     assert stored == first
+
+
+def test_a_look_for_commands_does_not_wait_for_a_writers_turn(engine: sa.Engine, database_url: str):
+    store = Store(engine, "c")
+    with open_database(database_url).begin() as writing:
+        begun = writing.execute(sa.text("SELECT 1")).scalar_one()
+        assert (begun, store.unsent_orders(0)) == (1, [])

@@ -13,6 +13,7 @@ from trap_server.rollouts.engine import Member, State, step
 from trap_server.rollouts.evidence import counted, joined, stretch
 from trap_server.rollouts.gate import Stretch, Verdict, change, control_of, judge, ring_moved
 from trap_server.rollouts.keeping import Rollout
+from trap_server.turns import only_reading
 
 JUDGED_A_TURN = 100
 JUDGED_EVERY_MS = 300_000
@@ -37,6 +38,9 @@ class Driver:
 
     def turn(self, now_ms: int) -> None:
         """One step of each. Raises sqlalchemy's errors; then nothing was told."""
+        with only_reading(self.engine).begin() as connection:
+            if not keeping.rollouts(connection, _TELLING):
+                return
         with self.engine.begin() as connection:
             running = keeping.rollouts(connection, _RUNNING)
             for one in running:
