@@ -24,6 +24,7 @@ class RunningIngest:
     """Ingest in a thread, and the parts that a test may look at."""
 
     ingest: Ingest
+    store: Store
     subscriber: Subscriber
     inbox: Inbox
     thread: threading.Thread
@@ -37,8 +38,9 @@ def running_ingest(broker_url: str, engine: sa.Engine, stuck_s: float = 60.0) ->
     """Ingest as `trap-server ingest` composes it, without its process."""
     inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
     subscriber = Subscriber(BrokerAddress.parse(broker_url, Tls()), COLLECTOR, inbox, random.Random(1), stuck_s=stuck_s)
-    ingest = Ingest(Store(engine, COLLECTOR), subscriber, inbox, random.Random(2))
-    running = RunningIngest(ingest, subscriber, inbox, threading.Thread(target=ingest.run, daemon=True))
+    store = Store(engine, COLLECTOR)
+    ingest = Ingest(store, subscriber, inbox, random.Random(2))
+    running = RunningIngest(ingest, store, subscriber, inbox, threading.Thread(target=ingest.run, daemon=True))
     running.thread.start()
     try:
         running.await_connected()

@@ -1,6 +1,10 @@
 """A real mosquitto, a real SQLite or PostgreSQL: nothing is acknowledged before it is on disk, and nothing is lost."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
 
 import sqlalchemy as sa
 from brokers import Broker
@@ -9,10 +13,12 @@ from trap_contract.messages import AckRange, Lost
 from trap_contract.topics import LOST
 from trap_server import schema
 from trap_server.database import open_database
+from trap_server.sorting import Batch
+from trap_server.store import Committed
 from trap_server.subscriber import LEAVES
 
 from server.running import RunningIngest, rows, running_ingest
-from server.traps import BOOT, FakeTrap, make_window, until
+from server.traps import BOOT, DEADLINE_S, FakeTrap, make_window, until
 
 
 def counter(engine: sa.Engine, name: str) -> object:
@@ -20,9 +26,25 @@ def counter(engine: sa.Engine, name: str) -> object:
     return found[0][name] if found else None
 
 
-def is_held(collecting: RunningIngest) -> bool:
-    """Whether the writer has taken a message that is not acknowledged yet."""
-    return collecting.inbox.oldest_age_s(time.monotonic()) > 0 and not collecting.inbox._waiting
+def owes_a_puback(collecting: RunningIngest) -> bool:
+    """Whether a message has come that is not acknowledged to the broker yet."""
+    return collecting.inbox.oldest_age_s(time.monotonic()) > 0
+
+
+@contextmanager
+def writer_stopped_before_its_commit(collecting: RunningIngest) -> Iterator[threading.Event]:
+    """The event is set once the writer has a message in its hands; it commits when the block ends."""
+    holds, may_go = threading.Event(), threading.Event()
+    commit = collecting.store.commit
+
+    def commit_later(batch: Batch) -> Committed:
+        holds.set()
+        assert may_go.wait(DEADLINE_S)
+        return commit(batch)
+
+    with mock.patch.object(collecting.store, "commit", commit_later):
+        yield holds
+        may_go.set()
 
 
 def test_a_window_is_stored_and_acknowledged(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
@@ -50,11 +72,11 @@ def test_nothing_is_acknowledged_while_the_database_is_blocked(
     with FakeTrap(broker.port) as trap:
         with open_database(database_url).begin():  # another writer's turn
             trap.send(make_window(1))
-            until(lambda: is_held(collecting), "the message is in the writer's hands")
+            until(lambda: owes_a_puback(collecting), "the message has come")
             assert trap.acknowledged == []
             assert rows(engine, schema.windows) == []
         until(lambda: trap.holds_acks_for(1), "it is acknowledged once the database is free")
-        until(lambda: collecting.inbox.oldest_age_s(time.monotonic()) == 0, "its PUBACK is sent")
+        until(lambda: not owes_a_puback(collecting), "its PUBACK is sent")
     assert len(rows(engine, schema.windows)) == 1
 
 
@@ -67,7 +89,7 @@ def test_poison_is_quarantined_and_later_messages_still_flow(
         trap.send(make_window(1))
         until(lambda: trap.holds_acks_for(1), "the good one is acknowledged")
     assert len(rows(engine, schema.quarantine)) == 4
-    assert collecting.inbox.oldest_age_s(time.monotonic()) == 0, "a poison message was left unacknowledged"
+    assert not owes_a_puback(collecting), "a poison message was left unacknowledged"
 
 
 def test_retained_counts_are_quarantined(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
@@ -102,16 +124,16 @@ def test_a_broker_killed_with_its_sessions_kept_loses_and_doubles_nothing(
 
 
 def test_stale_tokens_are_dropped_after_the_broker_forgot_the_session(
-    broker: Broker, collecting: RunningIngest, engine: sa.Engine, database_url: str
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine
 ):
     """Packet numbers start again: an old PUBACK would acknowledge a new message that is not stored."""
     sent: list[tuple[int, int]] = []
     acknowledge = collecting.subscriber._client.ack
     collecting.subscriber._client.ack = lambda mid, qos: (sent.append((mid, qos)), acknowledge(mid, qos))[1]
     with FakeTrap(broker.port, name="t1") as trap:
-        with open_database(database_url).begin():  # another writer's turn
+        with writer_stopped_before_its_commit(collecting) as holds:
             trap.send(make_window(1))
-            until(lambda: is_held(collecting), "the message is in the writer's hands")
+            assert holds.wait(DEADLINE_S)
             broker.kill()
             broker.forget()
             broker.start()
