@@ -29,6 +29,7 @@ class Made:
 
     @classmethod
     def of(cls, wanted: Inversion, folder: Path) -> "Made":
+        torch.set_num_threads(1)  # Ultralytics sets the process's number anew whenever it predicts
         return cls(wanted, folder, list(invert(wanted, folder)))
 
     @property

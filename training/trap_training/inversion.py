@@ -99,8 +99,8 @@ def invert(wanted: Inversion, out: Path) -> Iterator[Progress]:
     """Write a YOLO data set of synthetic pictures into `out`, telling after each step.
 
     Of the boxes wanted, those stay that the teacher itself finds above 0.40 (IoU 0.5); pictures without any are left
-    out. `inversion.json` says what was kept, and warns where the teacher never saw pictures of this size. On one
-    thread the same seed gives the same bytes; several may add up in another order. Raises ConfigError or DataError
+    out. `inversion.json` says what was kept, and warns where the teacher never saw pictures of this size. The same
+    seed on as many threads gives the same bytes. Raises ConfigError or DataError
     when teacher and wish don't fit, and DataError when nothing is kept.
     """
     network, names, warnings = _teacher(wanted)
