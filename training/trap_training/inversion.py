@@ -100,8 +100,8 @@ def invert(wanted: Inversion, out: Path) -> Iterator[Progress]:
 
     Of the boxes wanted, those stay that the teacher itself finds above 0.40 (IoU 0.5); pictures without any are left
     out. `inversion.json` says what was kept, and warns where the teacher never saw pictures of this size. The same
-    seed on as many threads gives the same bytes. Raises ConfigError or DataError
-    when teacher and wish don't fit, and DataError when nothing is kept.
+    seed on as many threads gives the same bytes. Raises ConfigError or DataError when teacher and wish don't fit, and
+    DataError when nothing is kept.
     """
     network, names, warnings = _teacher(wanted)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)  # else threads add gradients up in any order
