@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from trap_agent.benching.conditions import read_machine
+from trap_agent.benching.peak import peak_giga
 from trap_contract.dataset import DataSet
 from trap_contract.detector import Detector
 from trap_contract.manifest import Provenance
@@ -43,9 +45,6 @@ GOALS = {  # INT8 minus float at least; INT8 / stock, INT8 / float, ReLU / SiLU 
     "openvino": (-0.003, 0.95, 0.42, 0.90),
 }
 PICO_GOAL = 0.45
-# Multiply-accumulates a core starts in one cycle, int8, two operations each. AVX2 alone needs two multiplying
-# instructions (vpmaddubsw, vpmaddwd) for 32 of them, and has two units; with VNNI one instruction does it.
-INT8_PER_CYCLE = {"amx_int8": 1024, "avx512_vnni": 128, "avx_vnni": 64, "avx2": 32, "asimddp": 32}
 # GOPS that INT8 convolutions of a net reach on four cores: Arm's model cards for the Pi 5 (SiLU YOLO to ReLU ResNet);
 # the Pi 4 has no dot product, so one to two times its float rate (22 GFLOPS with NCNN).
 BOARDS = {"Raspberry Pi 5": (48.0, 400.0), "Raspberry Pi 4": (22.0, 44.0)}
@@ -216,8 +215,7 @@ def _machine() -> dict[str, Any]:
 
 def _peak(machine: dict[str, Any]) -> float:
     """GOPS of int8 that one core could do at the clock read now; 0 when unknown."""
-    per_cycle = next((INT8_PER_CYCLE[name] for name in INT8_PER_CYCLE if name in machine["isa"]), 0)
-    return float(2 * per_cycle * machine["megahertz"] / 1e3)
+    return peak_giga(read_machine(), "int8", machine["megahertz"]) or 0.0
 
 
 def _table(result: dict[str, Any], students: dict[str, Student]) -> str:

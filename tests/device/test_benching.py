@@ -30,6 +30,9 @@ CPU part\t: 0xd0b
 
 Model\t\t: Raspberry Pi 5 Model B Rev 1.0
 """
+ZEN_3 = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nflags\t\t: fma avx2\n"
+ZEN_4 = ZEN_3.replace("avx2", "avx2 avx512f avx512_vnni")
+ICE_LAKE = ZEN_4.replace("AuthenticAMD", "GenuineIntel").replace("25", "6")
 PI_4 = "Features\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"
 
 
@@ -134,6 +137,16 @@ def test_the_peaks_of_four_cores_are_those_of_the_literature(tmp_path, cpuinfo, 
     machine, clock = read_machine(root), peak_megahertz(root)
     assert 4 * (peak_giga(machine, "float32", clock) or 0) == pytest.approx(float32)
     assert 4 * (peak_giga(machine, "int8", clock) or 0) == pytest.approx(int8)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "float32", "int8"),
+    [(ZEN_3, 32, 64), (ZEN_4, 32, 128), (ICE_LAKE, 64, 256)],
+    ids=["zen3", "zen4", "ice"],
+)
+def test_a_core_that_does_512_bits_in_halves_has_half_the_peak(tmp_path, cpuinfo, float32, int8):
+    machine = read_machine(board(tmp_path, cpuinfo))
+    assert [peak_giga(machine, precision, 1000.0) for precision in ("float32", "int8")] == [float32, int8]
 
 
 def test_a_core_that_nobody_listed_has_no_peak(tmp_path):

@@ -32,6 +32,7 @@ class Machine:
     board: str
     machine: str
     processor: str
+    family: str
     parts: tuple[str, ...]
     features: frozenset[str]
     cores: int
@@ -66,6 +67,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         board=model or "unknown",
         machine=platform.machine(),
         processor=names[0] if names else platform.machine(),
+        family=_family(fields),
         parts=tuple(sorted({value for name, value in fields if name == "CPU part"})),
         features=frozenset(next((value.split() for name, value in fields if name in ("flags", "Features")), [])),
         cores=len(os.sched_getaffinity(0)),
@@ -128,6 +130,12 @@ def departures(machine: Machine, before: Conditions) -> list[str]:
 def _cpu_fields(root: Path) -> list[tuple[str, str]]:
     pairs = (line.partition(":") for line in _text(root / "proc/cpuinfo").splitlines())
     return [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def _family(fields: Sequence[tuple[str, str]]) -> str:
+    """Maker and family of an x86 processor, as in AuthenticAMD 25."""
+    first = dict(reversed(fields))
+    return f"{first.get('vendor_id', '')} {first.get('cpu family', '')}".strip()
 
 
 def _now_megahertz(root: Path) -> float | None:
