@@ -32,6 +32,9 @@ Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="random 128-bit 
 Px = Annotated[int, Field(ge=0, le=65535)]
 Place = Annotated[float, Field(ge=-65535, le=65535, allow_inf_nan=False)]
 
+Value = str | int | float | bool | None
+"""Of a setting."""
+
 Semantics = Literal["occupancy", "arrivals", "catch_delta"]
 BoardChange = Literal["emptied", "moved"]
 GapReason = Literal["no_frame", "unreadable", "overload", "start", "stop", "schedule", "camera", "disk"]
@@ -218,8 +221,12 @@ class Birth(_Model):
     window_s: Seconds
     held: tuple[AckRange, ...] = ()
     settings: Annotated[
-        dict[str, str | int | float | bool | None], Field(description="in force, of those that `configure` can change")
+        dict[str, Value], Field(description="in force, of those that can be set from afar; null: none is set")
     ] = {}
+    settings_version: Annotated[int | None, Field(description="of the last `settings` document that was heard")] = None
+    settings_refused: Annotated[
+        str, Field(max_length=1024, description="why the trap does not follow that one; empty: it does")
+    ] = ""
 
 
 class Health(_Model):
@@ -241,6 +248,7 @@ class Health(_Model):
     lens: Literal["clear", "blurred", "dark", "overexposed"] | None = None
     outbox_held: Annotated[int, Field(ge=0)] | None = None
     outbox_dropped: Annotated[int, Field(ge=0)] | None = None
+    outbox_on_disk: Annotated[bool, Field(description="false: a power cut takes what is held")] | None = None
     battery_volts: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     battery_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
     air_celsius: Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)] | None = None
@@ -277,15 +285,13 @@ class Command(_Model):
 
     An id is carried out once; sent again, it is answered again. The message carries the MQTT expiry that leaves it the
     same time: a trap whose clock is not synchronised goes by that, and refuses a command without it. There are
-    `configure` (arguments: settings by name, null takes one back), `status`, `restart` and `snapshot`, whose picture
-    comes as evidence of the same id.
+    `status`, `restart` and `snapshot`, whose picture comes as evidence of the same id.
     """
 
     v: Literal[1] = 1
     trap: Name
     id: Id
     name: Annotated[str, Field(pattern="^[a-z_]{1,32}$")]
-    arguments: dict[str, str | int | float | bool | None] = {}
     expires_wall_ms: Milliseconds
 
 
@@ -297,6 +303,20 @@ class Answer(_Model):
     id: Id
     state: CommandState
     text: Annotated[str, Field(max_length=4096)] = ""
+
+
+class WantedSettings(_Model):
+    """Topic `settings`, retained: everything that is set from afar on this trap; what is not named is as its file says.
+
+    The trap follows a document as a whole or not at all, from its next window on and through restarts, and tells in
+    its birth which version it heard last, and why it does not follow that one if it does not. Each change has the next
+    version.
+    """
+
+    v: Literal[1] = 1
+    trap: Name
+    version: Annotated[int, Field(ge=1, le=MAX_SEQ)]
+    settings: Annotated[dict[Annotated[str, Field(pattern="^[a-z_]{1,32}$")], Value], Field(max_length=50)]
 
 
 class WindowKey(_Model):

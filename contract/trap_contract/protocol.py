@@ -12,7 +12,19 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from trap_contract.manifest import Manifest
-from trap_contract.messages import Ack, Answer, Birth, Command, CountBatch, Evidence, Health, Lost, Resend, State
+from trap_contract.messages import (
+    Ack,
+    Answer,
+    Birth,
+    Command,
+    CountBatch,
+    Evidence,
+    Health,
+    Lost,
+    Resend,
+    State,
+    WantedSettings,
+)
 from trap_contract.rollout import Desired, Progress
 from trap_contract.topics import (
     ACK,
@@ -28,6 +40,7 @@ from trap_contract.topics import (
     PROGRESS,
     RESEND,
     ROOT,
+    SETTINGS,
     STATE,
 )
 
@@ -67,6 +80,7 @@ CHANNELS = (
     Channel(COMMAND, Command, "collector", is_retained=False),
     Channel(ANSWER, Answer, "trap", is_retained=False),
     Channel(DESIRED, Desired, "collector", is_retained=True),
+    Channel(SETTINGS, WantedSettings, "collector", is_retained=True),
     Channel(PROGRESS, Progress, "trap", is_retained=True),
     Channel(EVIDENCE, Evidence, "trap", is_retained=False),
 )

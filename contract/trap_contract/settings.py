@@ -3,19 +3,22 @@
 import os
 import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError
-from trap_contract.messages import Name, Semantics
+from trap_contract.messages import Name, Semantics, Value
 from trap_contract.schedule import Schedule
 from trap_contract.topics import TrapAddress
 
 MOST_WINDOWS = 1_000_000
 """Held in the outbox: 1.9 years of minutes."""
+LIVE: Final = ("window", "threshold", "fps", "schedule", "evidence")
+"""What can change while the agent runs, by the file or from afar: nothing that could cut the trap off."""
 ANY_HOST = "0.0.0.0"  # noqa: S104 - a preview is for the LAN, and behind a token
 
 _MOST_THREADS = 4
@@ -112,3 +115,16 @@ class TrapFields(CountFields):
     def broker_address(self) -> BrokerAddress | None:
         """Where windows go. Raises ConfigError for certificate files that are missing or don't belong to it."""
         return None if self.broker is None else BrokerAddress.parse(self.broker, Tls(self.ca, self.cert, self.key))
+
+
+def check_live(settings: Mapping[str, Value]) -> None:
+    """Raises ConfigError, with the reason, for settings that no trap would take from afar."""
+    strange = [name for name in settings if name not in LIVE]
+    if strange:
+        raise ConfigError(f"can't set {', '.join(strange)} from afar; only {', '.join(LIVE)}")
+    try:
+        TrapFields.model_validate({"model": "m", "source": "s", **settings})
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = fault["loc"][0] if fault["loc"] else "settings"
+        raise ConfigError(f"{name}: {fault['msg'].removeprefix('Value error, ')}") from error

@@ -21,6 +21,7 @@ from trap_contract.errors import BundleError, SourceError
 from trap_contract.logs import log
 from trap_contract.messages import Birth, ModelRef, Semantics, Window
 
+from trap_agent.afar import SettingsAfar, read_afar
 from trap_agent.arrivals import ArrivalCounter
 from trap_agent.catch import CatchCounter
 from trap_agent.clock import Clock, SystemClock, kernel_boot_id
@@ -215,7 +216,7 @@ def deliver_windows(
     Raises StoreError at the end when windows could not be stored.
     """
     manager = service_manager()
-    tuning = begin_tuning(settings, load or (lambda _: settings))
+    tuning = begin_tuning(settings, load or (lambda _: settings), read_afar(settings.state_dir).settings)
     post = _Post.open(tuning, broker, request)
     post.publisher.start()
     post.updater.start()
@@ -261,18 +262,15 @@ class _Post:
         box = EvidenceBox(folder, round(settings.evidence_disk * 1e6))
         witness = Witness(settings, eye.plan, box, np.random.default_rng())
         remote = Remote(
-            settings.trap,
-            folder,
-            tuning,
-            clock,
-            status=vitals.as_text,
-            restart=request.restart,
-            snapshot=witness.snapshot,
+            settings.trap, folder, clock, status=vitals.as_text, restart=request.restart, snapshot=witness.snapshot
         )
+        afar = SettingsAfar(settings.trap, folder, tuning)
         birth = _birth(settings, eye.plan, boot)
         updater, prefix = Updater(settings, clock, request.restart), settings.home_assistant
         home = None if prefix is None else HomeAssistant(prefix, address, settings.health)
-        link = Link(broker, address, tls, birth, vitals.report, settings.health, remote, updater, Courier(box), home)
+        link = Link(
+            broker, address, tls, birth, vitals.report, settings.health, remote, afar, updater, Courier(box), home
+        )
         live_for_s = max(_LEAST_LIVE_S, 2 * settings.window)
         publisher = Publisher(link, outbox, clock, live_for_s, np.random.default_rng())
         return cls(eye, outbox, lens, vitals, witness, publisher, updater)

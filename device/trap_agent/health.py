@@ -89,6 +89,7 @@ class Vitals:
             lens=verdict,
             outbox_held=self.outbox.held,
             outbox_dropped=self.outbox.dropped,
+            outbox_on_disk=self.outbox.is_on_disk,
             battery_volts=battery.volts,
             battery_percent=battery.percent,
             air_celsius=air.celsius,

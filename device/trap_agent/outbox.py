@@ -3,17 +3,22 @@
 One SQLite file a trap, written with WAL and synchronous=FULL. A row leaves it in two ways only: the collector
 acknowledged it, or it was given up, being the oldest in a full outbox or damaged. Both are counted per boot, so that
 issued = acknowledged + dropped + held, always; what was given up stays noted until the collector knows it.
+
+On a disk that is full or read-only at the start the outbox lies in memory, and moves to the file, behind what is there,
+as soon as the disk takes it: meanwhile the trap counts and delivers, and a power cut costs what is not acknowledged.
 """
 
 import fcntl
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TextIO
 
-from trap_contract.errors import ConfigError, MessageError, StoreError
+from trap_contract.errors import ConfigError, MessageError, StoreError, ZancudoError
 from trap_contract.logs import log
 from trap_contract.messages import AckRange, LossReason, Window, parse_message
 from trap_contract.settings import MOST_WINDOWS
@@ -27,6 +32,10 @@ Key = tuple[str, int]
 """(boot, seq) of a window."""
 
 FILE_NAME: Final = "outbox.sqlite"
+MOST_IN_MEMORY: Final = 1440
+"""Windows: a day of one a minute."""
+LEAST_FREE_BYTES: Final = 1_000_000
+"""A disk with less free space than this is full."""
 
 _DROPS_PER_LINE = 100
 _SCHEMA_VERSION = 2
@@ -61,33 +70,42 @@ class Outbox:
     def __init__(
         self, folder: Path, address: TrapAddress, boot: str, started_ms: int, limit: int = MOST_WINDOWS
     ) -> None:
-        """Open or create the outbox in `folder` and begin a boot.
+        """Open or create the outbox in `folder`, in memory if the disk takes nothing, and begin a boot.
 
         Raises StoreError when it can't be used, another agent uses it, or it belongs to another trap (ConfigError).
         """
         self.boot = boot
         self._path = folder / FILE_NAME
+        self._address = address
         self._limit = limit
         self._noted_drops = 0
         self._mutex = threading.Lock()
-        self._lock_file = _locked(folder)
-        with _explained(self._path):
-            self._connection = _connect(self._path, address)
-            with self._connection:
-                self._connection.execute("INSERT INTO boots (boot, started_ms) VALUES (?, ?)", (boot, started_ms))
-            self._held = int(self._connection.execute("SELECT COUNT(*) FROM windows").fetchone()[0])
+        self._lock_file: TextIO | None = None
+        begin = partial(_begin, boot, started_ms)
+        try:
+            self._lock_file, self._connection = _opened(self._path, address, begin)
+        except StoreError as error:
+            if not takes_nothing(folder):
+                raise
+            log.error("the disk takes nothing: windows are kept in memory until it does", error=str(error))
+            self._connection = _connect(":memory:", address)
+            begin(self._connection)
+        self.is_on_disk = self._lock_file is not None
+        """Whether a power cut would leave the last window that was stored."""
+        self._held = _count(self._connection)
 
     def store(self, draft: Draft) -> Window:
         """Give a draft the next number of this boot and keep it; both or neither happen."""
         with self._mutex:
-            excess = max(0, self._held + 1 - self._limit)
-            with self._transaction() as connection:
-                query = "UPDATE boots SET issued = issued + 1 WHERE boot = ? RETURNING issued"
-                seq = connection.execute(query, (self.boot,)).fetchall()[0][0]
-                window = draft(boot=self.boot, seq=seq)
-                row = (self.boot, seq, window.model_dump_json())
-                connection.execute("INSERT INTO windows (boot, seq, body) VALUES (?, ?, ?)", row)
-                _drop_oldest(connection, excess)
+            self._move_to_disk()
+            most = min(self._limit, MOST_IN_MEMORY) if self._lock_file is None else self._limit
+            excess = max(0, self._held + 1 - most)
+            try:
+                window = self._insert(draft, excess)
+            except StoreError:
+                self.is_on_disk = False
+                raise
+            self.is_on_disk = self._lock_file is not None
             self._held += 1 - excess
         self._note_drop(excess)
         return window
@@ -150,10 +168,37 @@ class Outbox:
         return tuple(AckRange(boot=boot, first=first, last=last) for boot, first, last in rows)
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file. Raises StoreError when windows are lost with the memory they are in."""
         with self._mutex:
+            self._move_to_disk()
             self._connection.close()
-            self._lock_file.close()
+            if self._lock_file is not None:
+                self._lock_file.close()
+            elif self._held:
+                raise StoreError(f"{self._path}: {self._held} windows could not be stored: free some space")
+
+    def _insert(self, draft: Draft, excess: int) -> Window:
+        with self._transaction() as connection:
+            query = "UPDATE boots SET issued = issued + 1 WHERE boot = ? RETURNING issued"
+            seq = connection.execute(query, (self.boot,)).fetchall()[0][0]
+            window = draft(boot=self.boot, seq=seq)
+            row = (self.boot, seq, window.model_dump_json())
+            connection.execute("INSERT INTO windows (boot, seq, body) VALUES (?, ?, ?)", row)
+            _drop_oldest(connection, excess)
+        return window
+
+    def _move_to_disk(self) -> None:
+        """From memory, if it is there and the disk takes it."""
+        if self._lock_file is not None:
+            return
+        try:
+            opened = _opened(self._path, self._address, partial(_copy, self._connection))
+        except (StoreError, ConfigError):
+            return
+        self._connection.close()
+        self._lock_file, self._connection = opened
+        self._held = _count(self._connection)
+        log.info("the disk takes windows again, they have moved there", held=self._held)
 
     def _parsed(self, body: str) -> Window | None:
         try:
@@ -194,7 +239,51 @@ def read_account(folder: Path) -> dict[str, object]:
     return {**owner, **sums, "boots": boots}
 
 
-def _connect(path: Path, address: TrapAddress) -> sqlite3.Connection:
+def takes_nothing(folder: Path) -> bool:
+    """Whether the disk under a folder, which need not exist, is full or read-only."""
+    disk = os.statvfs(next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()))
+    return bool(disk.f_flag & os.ST_RDONLY) or disk.f_bavail * disk.f_frsize < LEAST_FREE_BYTES
+
+
+def _opened(
+    path: Path, address: TrapAddress, begin: Callable[[sqlite3.Connection], None]
+) -> tuple[TextIO, sqlite3.Connection]:
+    """The locked and opened file, begun in one step; or nothing is locked."""
+    lock_file = _locked(path.parent)
+    try:
+        with _explained(path):
+            connection = _connect(path, address)
+            with connection:
+                begin(connection)
+    except ZancudoError:
+        lock_file.close()
+        raise
+    return lock_file, connection
+
+
+def _begin(boot: str, started_ms: int, connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO boots (boot, started_ms) VALUES (?, ?)", (boot, started_ms))
+
+
+_COPIED = {
+    "boots": "boot, started_ms, issued, acknowledged, dropped",
+    "windows": "boot, seq, body",
+    "losses": "boot, first, last, reason",
+}
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    for table, columns in _COPIED.items():
+        marks = ", ".join("?" for _ in columns.split(","))
+        rows = source.execute(f"SELECT {columns} FROM {table} ORDER BY rowid")  # noqa: S608 - both are ours
+        target.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT COUNT(*) FROM windows").fetchone()[0])
+
+
+def _connect(path: Path | str, address: TrapAddress) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

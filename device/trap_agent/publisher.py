@@ -27,10 +27,12 @@ from trap_contract.topics import (
     LOST,
     PROGRESS,
     RESEND,
+    SETTINGS,
     STATE,
     TrapAddress,
 )
 
+from trap_agent.afar import SettingsAfar
 from trap_agent.clock import Clock
 from trap_agent.delivery import MOST_ASKED, Delivery, Parcel
 from trap_agent.evidence.courier import Courier
@@ -65,6 +67,7 @@ class Link:
     health: Callable[[], Health] | None = None
     health_every_s: float = 60.0
     remote: Remote | None = None
+    afar: SettingsAfar | None = None
     updater: Updater | None = None
     courier: Courier | None = None
     home: HomeAssistant | None = None
@@ -223,8 +226,9 @@ class Publisher:
 
     def _send_birth(self, session: Session) -> None:
         self._is_birth_due = False
-        held = self._outbox.held_ranges(self._most_ranges)
-        session.publish(BIRTH, self._birth.model_copy(update={"held": held}), retain=True)
+        now: dict[str, object] = {"held": self._outbox.held_ranges(self._most_ranges)}
+        now |= self._link.afar.report() if self._link.afar else {}
+        session.publish(BIRTH, self._birth.model_copy(update=now), retain=True)
         if self._link.home is not None:
             session.post(self._link.home.config(self._birth))
 
@@ -265,6 +269,8 @@ class Publisher:
             log.info("the collector asks for windows again", held=len(keys))
         if heard.leaf == COMMAND and self._link.remote and (answer := self._link.remote.obey(heard)):
             session.publish(ANSWER, answer)
+        if heard.leaf == SETTINGS and self._link.afar and self._link.afar.hear(heard):
+            self._is_birth_due = True
         if heard.leaf == DESIRED and self._link.updater is not None:
             self._link.updater.hear(heard)
 

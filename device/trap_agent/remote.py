@@ -1,25 +1,31 @@
 """Commands from the collector: each is carried out once, in time, or answered with why not.
 
-What was configured and what was answered is in one file, replaced in one step: after a power cut a command has either
-been carried out and remembered, or neither.
+What was answered is in one file, replaced in one step.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from trap_contract.errors import ConfigError, MessageError, SourceError, StoreError
+from pydantic import BaseModel
+from trap_contract.errors import MessageError, SourceError, StoreError
 from trap_contract.logs import log
 from trap_contract.messages import Answer, Command, CommandState, parse_message
 
 from trap_agent.clock import Clock
-from trap_agent.memory import FILE_NAME, Memory, read_memory
 from trap_agent.session import Heard
-from trap_agent.settings import LIVE, Value
-from trap_agent.statefile import write_state
-from trap_agent.tuning import Tuning
+from trap_agent.statefile import read_state, write_state
+
+FILE_NAME: Final = "remote.json"
 
 _REMEMBERED = 200
 _MOST_TEXT = 4096
+
+
+class Memory(BaseModel):
+    """The last answers, oldest first."""
+
+    answers: dict[str, Answer] = {}
 
 
 class Remote:
@@ -29,7 +35,6 @@ class Remote:
         self,
         trap: str,
         folder: Path,
-        tuning: Tuning,
         clock: Clock,
         *,
         status: Callable[[], str],
@@ -38,12 +43,11 @@ class Remote:
     ) -> None:
         self._trap = trap
         self._file = folder / FILE_NAME
-        self._tuning = tuning
         self._clock = clock
         self._status = status
         self._restart = restart
         self._snapshot = snapshot
-        self._memory = read_memory(folder)
+        self._memory = read_state(self._file, Memory) or Memory()
         self._to_say = [answer for answer in self._memory.answers.values() if answer.state == "running"]
 
     def begun(self) -> list[Answer]:
@@ -98,7 +102,6 @@ class Remote:
 
     def _carried_out(self, command: Command) -> Answer:
         actions = {
-            "configure": self._configure,
             "status": self._tell_status,
             "restart": self._begin_restart,
             "snapshot": self._take_snapshot,
@@ -108,19 +111,8 @@ class Remote:
             return self._answer(command, "refused", f"no command {command.name!r}; there are {', '.join(actions)}")
         try:
             return action(command)
-        except (ConfigError, SourceError, StoreError) as error:
+        except (SourceError, StoreError) as error:
             return self._answer(command, "failed", str(error))
-
-    def _configure(self, command: Command) -> Answer:
-        strange = [name for name in command.arguments if name not in LIVE]
-        if strange or not command.arguments:
-            return self._answer(command, "refused", f"can't configure {', '.join(strange)}; only {', '.join(LIVE)}")
-        settings = self._tuning.configure(command.arguments)
-        text = ", ".join(f"{name} = {value}" for name, value in command.arguments.items())
-        answer = self._answer(command, "done", f"{text}: from the next window on")
-        self._remember(answer, settings)
-        self._tuning.adopt(settings)
-        return answer
 
     def _tell_status(self, command: Command) -> Answer:
         return self._answer(command, "done", self._status())
@@ -139,10 +131,9 @@ class Remote:
     def _answer(self, command: Command, state: CommandState, text: str) -> Answer:
         return Answer(trap=self._trap, id=command.id, state=state, text=text[:_MOST_TEXT])
 
-    def _remember(self, answer: Answer, settings: dict[str, Value] | None = None) -> None:
-        """Keep an answer, and what is configured with it. Raises StoreError, and then neither is."""
+    def _remember(self, answer: Answer) -> None:
+        """Keep an answer. Raises StoreError, and then it is not kept."""
         answers = {**self._memory.answers, answer.id: answer}
-        kept = dict(list(answers.items())[-_REMEMBERED:])
-        memory = Memory(settings=self._memory.settings if settings is None else settings, answers=kept)
+        memory = Memory(answers=dict(list(answers.items())[-_REMEMBERED:]))
         write_state(self._file, memory)
         self._memory = memory

@@ -156,6 +156,8 @@ def check_disk(folder: Path) -> str:
 def check_outbox(settings: AgentSettings, clock: Clock) -> str:
     """The outbox opens, is this trap's, and no other agent uses it."""
     with closing(_outbox(settings, clock)) as outbox:
+        if not outbox.is_on_disk:
+            raise StoreError(f"{settings.state_dir}: the disk takes nothing, windows would wait in memory: free some")
         return f"{outbox.held} windows wait there"
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from trap_contract.broker import BrokerAddress
 from trap_contract.errors import DeliveryError, MessageError
 from trap_contract.logs import log
-from trap_contract.topics import ACK, COMMAND, COUNTS, DESIRED, RESEND, STATE, TrapAddress, parse_topic
+from trap_contract.topics import ACK, COMMAND, COUNTS, DESIRED, RESEND, SETTINGS, STATE, TrapAddress, parse_topic
 
 from trap_agent.home_assistant import Post
 
@@ -35,7 +35,7 @@ _DEFAULT_RECEIVE_MAXIMUM = 65535
 _HEADER_BYTES = 256
 """More than the MQTT 5 header, topic and properties of any message of ours."""
 _ENDLESS_BYTES = 268_435_455
-_HEARD = (ACK, RESEND, COMMAND, DESIRED)
+_HEARD = (ACK, RESEND, COMMAND, DESIRED, SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)

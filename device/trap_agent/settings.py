@@ -1,6 +1,6 @@
 """The agent's settings in one schema.
 
-Flags go over the environment (TRAP_*), that over what was configured from afar, that over the settings file, and that
+Flags go over the environment (TRAP_*), that over what was set from afar, that over the settings file, and that
 over defaults. So a technician's file can be corrected from afar, and what a unit or a command line says stays as it is.
 """
 
@@ -8,18 +8,13 @@ import difflib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from trap_contract.errors import ConfigError
 from trap_contract.settings import CountFields, TrapFields
 from trap_contract.toml_lines import line_of
-
-LIVE: Final = ("window", "threshold", "fps", "schedule", "evidence")
-"""What can change while the agent runs, by the file or from afar."""
-
-Value = str | int | float | bool | None
 
 _ENV_PREFIX = "TRAP_"
 _BESIDE = ("ca", "cert", "key", "trust")
@@ -42,15 +37,15 @@ def load_settings(
     kind: type[Settings],
     flags: Mapping[str, object],
     file: Path | None = None,
-    remote: Mapping[str, object] | None = None,
+    afar: Mapping[str, object] | None = None,
 ) -> Settings:
-    """Merge all places; a flag that is None was not given. `remote` is what was configured from afar.
+    """Merge all places; a flag that is None was not given. `afar` is what was set from afar.
 
     Raises ConfigError naming the flag, the variable, or the file's line and key.
     """
     values: dict[str, object] = {}
     places: dict[str, str] = {}
-    for place, found in _layers(kind, flags, file, remote or {}):
+    for place, found in _layers(kind, flags, file, afar or {}):
         values.update(found)
         places.update({name: place(name) for name in found})
     try:
@@ -61,14 +56,14 @@ def load_settings(
 
 
 def _layers(
-    kind: type[CountSettings], flags: Mapping[str, object], file: Path | None, remote: Mapping[str, object]
+    kind: type[CountSettings], flags: Mapping[str, object], file: Path | None, afar: Mapping[str, object]
 ) -> list[tuple[Callable[[str], str], dict[str, object]]]:
     text, in_file = _read(file) if file else ("", {})
     environment = EnvSettingsSource(kind)()
     given = {name: value for name, value in flags.items() if value is not None}
     return [
         (lambda name: f"{file}, line {line_of(text, name)}, {name}", in_file),
-        (lambda name: f"configured from afar: {name}", dict(remote)),
+        (lambda name: f"set from afar: {name}", dict(afar)),
         (lambda name: f"environment {_ENV_PREFIX}{name.upper()}", environment),
         (_flag, given),
     ]

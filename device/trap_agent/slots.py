@@ -118,7 +118,11 @@ class TrialSink:
             return
         told = draft.keywords
         before = self._folder.read().active
-        after = self._folder.change(lambda now: observed(now, told["effort"], told.get("latency_ms")))
+        try:
+            after = self._folder.change(lambda now: observed(now, told["effort"], told.get("latency_ms")))
+        except StoreError as error:
+            log.warning("a window of the trial is not judged", error=str(error))
+            return
         self._is_on_trial = after.trial is not None
         if after.active != before:
             self._restart()
@@ -127,7 +131,10 @@ class TrialSink:
 def begin(folder: SlotFolder) -> Path:
     """The bundle to load at the agent's start, which is counted while it is on trial."""
     if folder.read().trial is not None:
-        folder.change(started)
+        try:
+            folder.change(started)
+        except StoreError as error:
+            log.error("the trial goes on, and this start of it is not noted", error=str(error))
     return folder.active_bundle()
 
 

@@ -5,22 +5,23 @@ from collections.abc import Callable, Mapping
 
 from trap_contract.errors import ConfigError
 from trap_contract.logs import log
+from trap_contract.messages import Value
+from trap_contract.settings import LIVE, check_live
 
-from trap_agent.memory import read_memory
-from trap_agent.settings import LIVE, AgentSettings, Value
+from trap_agent.settings import AgentSettings
 
 Load = Callable[[Mapping[str, Value]], AgentSettings]
-"""Merges all places, what was configured from afar being one of them. Raises ConfigError."""
+"""Merges all places, what is set from afar being one of them. Raises ConfigError."""
 
 
 class Tuning:
     """The settings in force, and those that wait for the next window; safe to use from several threads."""
 
-    def __init__(self, settings: AgentSettings, load: Load, remote: Mapping[str, Value]) -> None:
+    def __init__(self, settings: AgentSettings, load: Load, afar: Mapping[str, Value]) -> None:
         self._current = settings
         self._waiting: AgentSettings | None = None
         self._load = load
-        self._remote = dict(remote)
+        self.afar = dict(afar)
         self._mutex = threading.Lock()
 
     @property
@@ -31,27 +32,23 @@ class Tuning:
     def reload(self) -> None:
         """Read every place again; says in the log what changes, what needs a restart, or what is wrong."""
         try:
-            self._offer(self._load(self._remote))
+            self._offer(self._load(self.afar))
         except ConfigError as error:
             log.error("settings not changed", error=str(error))
 
-    def configure(self, wanted: Mapping[str, Value]) -> dict[str, Value]:
-        """What is configured from afar once `wanted` is in force; None takes a setting back.
-
-        Raises ConfigError, and then nothing has changed, for a value that is wrong or that a flag or variable pins.
-        """
-        merged = {**self._remote, **wanted}
-        remote: dict[str, Value] = {name: value for name, value in merged.items() if value is not None}
-        loaded = self._load(remote)
-        for name, value in wanted.items():
-            if value is not None and getattr(loaded, name) != value:
+    def check(self, afar: Mapping[str, Value]) -> None:
+        """Raises ConfigError unless this could be all that is set from afar: a wrong value, or a flag pins one."""
+        check_live(afar)
+        loaded = self._load(afar)
+        for name, value in afar.items():
+            if getattr(loaded, name) != value:
                 raise ConfigError(f"{name} is pinned to {getattr(loaded, name)} by a flag or a TRAP_ variable")
-        return remote
 
-    def adopt(self, remote: Mapping[str, Value]) -> None:
-        """Put in force what `configure` allowed."""
-        self._remote = dict(remote)
-        self._offer(self._load(remote))
+    def adopt(self, afar: Mapping[str, Value]) -> None:
+        """Put in force, from the next window on, what `check` allowed."""
+        loaded = self._load(afar)
+        self.afar = dict(afar)
+        self._offer(loaded)
 
     def take(self) -> AgentSettings | None:
         """The settings that wait, from now on those in force; None when none wait."""
@@ -74,13 +71,12 @@ class Tuning:
         )
 
 
-def begin_tuning(settings: AgentSettings, load: Load) -> Tuning:
+def begin_tuning(settings: AgentSettings, load: Load, afar: Mapping[str, Value]) -> Tuning:
     """What an agent begins with: `settings`, and over them what an earlier run was told from afar."""
-    remote = read_memory(settings.state_dir).settings
     try:
-        return Tuning(load(remote), load, remote)
+        return Tuning(load(afar), load, afar)
     except ConfigError as error:
-        log.error("what was configured from afar is no longer valid, going on without it", error=str(error))
+        log.error("what was set from afar is no longer valid, going on without it", error=str(error))
         return Tuning(settings, load, {})
 
 

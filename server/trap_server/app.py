@@ -35,6 +35,7 @@ from trap_server.api import (
     refused,
     review,
     rollouts,
+    settings,
     sex_ratio,
     traps,
 )
@@ -52,6 +53,7 @@ API: tuple[tuple[APIRouter, str], ...] = (
     (evidence.router, "evidence"),
     (review.router, "review"),
     (commands.router, "commands"),
+    (settings.router, "commands"),
     (enrolments.router, "enrolment"),
     (sex_ratio.router, "counts"),
     (exports.router, "counts"),

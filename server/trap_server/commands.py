@@ -25,6 +25,7 @@ from trap_server.exporting.rows import Places
 from trap_server.ingest import run_ingest
 from trap_server.orders import OrderName
 from trap_server.settings import Settings, read_settings
+from trap_server.settings_commands import settings
 from trap_server.storage_commands import back_up_database, rebuild_rollups, restore_database
 from trap_server.version import software_version
 
@@ -233,9 +234,6 @@ def alerts(
 def send_command(
     trap: Annotated[str, typer.Argument(help="the trap's name")],
     name: Annotated[OrderName, typer.Argument(help="what it shall do")],
-    settings: Annotated[
-        list[str] | None, typer.Argument(help="for configure: NAME=VALUE, or NAME= to take back")
-    ] = None,
     *,
     database: Database = None,
     tenant: Annotated[str, typer.Option(help="whose trap it is")] = "default",
@@ -244,15 +242,16 @@ def send_command(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Send a command to a trap through a running ingest, and wait for its answer; status 1: it was not done."""
-    from trap_server.ordering import read_arguments, send_and_wait
+    from trap_server.ordering import send_and_wait
 
     url, address = read_settings(database=database).database, TrapAddress(tenant, trap)
-    told = send_and_wait(url, address, name, read_arguments(settings or []), ttl_s=ttl, wait_s=wait)
+    told = send_and_wait(url, address, name, ttl_s=ttl, wait_s=wait)
     print(json.dumps(asdict(told)) if as_json else f"{told.state}: {told.text or told.id}")
     if told.state != "done":
         raise typer.Exit(1)
 
 
+app.command("settings")(settings)
 app.command("backup")(back_up_database)
 app.command("restore")(restore_database)
 app.command("rebuild")(rebuild_rollups)

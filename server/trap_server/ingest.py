@@ -157,7 +157,7 @@ class Ingest:
             log.info("asked_for_missing", trap=request.address.trap, ranges=len(request.ranges))
 
     def _send_orders(self) -> None:
-        """Send the commands that wait, each with the time it is still good for, which the broker then keeps."""
+        """Send the commands that wait, each for as long as it is still good, and the settings that were changed."""
         if time.monotonic() - self._ordered_s < ORDERS_S or not self._subscriber.connected:
             return
         self._ordered_s, now_ms = time.monotonic(), _now_ms()
@@ -168,6 +168,12 @@ class Ingest:
                 log.info("command_sent", trap=one.trap, command=one.name, id=one.id)
             if unsent:
                 self._store.orders_sent(unsent, now_ms)
+            untold = self._store.untold_settings()
+            for wanted in untold:
+                self._subscriber.want(wanted.address, wanted.message())
+                log.info("settings_told", trap=wanted.trap, version=wanted.version)
+            if untold:
+                self._store.settings_told(untold, now_ms)
         except StoreError as error:
             self._say_trouble(error)
 

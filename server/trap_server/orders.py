@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 from trap_contract.errors import ConfigError
 from trap_contract.messages import Command
 from trap_contract.topics import TrapAddress
@@ -20,9 +19,8 @@ MOST_AT_ONCE: Final = 100
 MOST_WAITING: Final = 20
 """Commands to one trap that may wait for their answer."""
 
-OrderName = Literal["configure", "status", "restart", "snapshot"]
+OrderName = Literal["status", "restart", "snapshot"]
 OrderState = Literal["waiting", "sent", "running", "done", "failed", "expired", "refused"]
-Value = str | int | float | bool | None
 
 _C, _A = schema.commands.c, schema.command_answers.c
 
@@ -35,7 +33,6 @@ class Order:
     trap: str
     id: str
     name: str
-    arguments: dict[str, Value]
     created_ms: int
     expires_ms: int
     sent_ms: int | None
@@ -50,33 +47,17 @@ class Order:
 
     def command(self) -> Command:
         """The message."""
-        return Command(
-            trap=self.trap, id=self.id, name=self.name, arguments=self.arguments, expires_wall_ms=self.expires_ms
-        )
+        return Command(trap=self.trap, id=self.id, name=self.name, expires_wall_ms=self.expires_ms)
 
 
-def request(
-    connection: sa.Connection,
-    address: TrapAddress,
-    name: str,
-    arguments: dict[str, Value],
-    *,
-    now_ms: int,
-    ttl_s: int,
-) -> str:
-    """Keep a command to be sent; its id. Raises ConfigError for one that no trap would take."""
-    if bool(arguments) != (name == "configure"):
-        raise ConfigError("configure needs arguments, settings by name; the other commands take none")
-    expires_ms = now_ms + ttl_s * 1000
+def request(connection: sa.Connection, address: TrapAddress, name: OrderName, *, now_ms: int, ttl_s: int) -> str:
+    """Keep a command to be sent; its id. Raises ConfigError when too many wait."""
     number = secrets.token_hex(16)
-    try:
-        Command(trap=address.trap, id=number, name=name, arguments=arguments, expires_wall_ms=expires_ms)
-    except ValidationError as error:
-        raise ConfigError(f"a command can't be like that: {error.errors()[0]['msg']}") from error
     waiting = sum(order.state in ("waiting", "sent") for order in orders(connection, address, now_ms, MOST_WAITING))
     if waiting >= MOST_WAITING:
         raise ConfigError(f"{waiting} commands to {address.trap} wait for an answer already: let them expire first")
-    values = {"tenant": address.tenant, "trap": address.trap, "id": number, "name": name, "arguments": arguments}
+    values = {"tenant": address.tenant, "trap": address.trap, "id": number, "name": name}
+    expires_ms = now_ms + ttl_s * 1000
     connection.execute(
         sa.insert(schema.commands).values(**values, created_ms=now_ms, expires_ms=expires_ms, sent_ms=None)
     )

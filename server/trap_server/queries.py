@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement
+from trap_contract.errors import ConfigError
 from trap_contract.messages import Birth, parse_message
 from trap_contract.topics import TrapAddress
 
@@ -45,6 +46,14 @@ def trap_record(connection: sa.Connection, address: TrapAddress) -> TrapRecord |
     query = sa.select(schema.traps).where(c.tenant == address.tenant, c.trap == address.trap)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else TrapRecord(**row)
+
+
+def known_trap(connection: sa.Connection, address: TrapAddress) -> TrapRecord:
+    """One trap. Raises ConfigError when it was never seen."""
+    record = trap_record(connection, address)
+    if record is None:
+        raise ConfigError(f"nothing has come from a trap {address.trap!r} of tenant {address.tenant!r}")
+    return record
 
 
 def births(connection: sa.Connection) -> Iterable[Birth]:

@@ -1,11 +1,19 @@
 """The tables, in dialect-neutral SQLAlchemy Core. `migrations/` creates them; a test keeps both equal."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows only in a column of type INTEGER
 KEY = ("tenant", "trap", "boot", "seq")
+
+
+def _where(rows: str) -> dict[str, Any]:
+    """Of an index over some rows."""
+    return {"sqlite_where": sa.text(rows), "postgresql_where": sa.text(rows)}
+
 
 windows = sa.Table(
     "windows",
@@ -34,15 +42,7 @@ windows = sa.Table(
     sa.Column("clock_error_ms", sa.BigInteger),  # NULL: no bound is known
     sa.UniqueConstraint(*KEY, name="windows_key"),
     sa.Index("windows_by_time", "tenant", "trap", "start_ms"),
-    sa.Index(
-        "windows_to_repair",
-        "tenant",
-        "trap",
-        "kernel_boot",
-        "mono_ms",
-        sqlite_where=sa.text("NOT clock_synced"),
-        postgresql_where=sa.text("NOT clock_synced"),
-    ),
+    sa.Index("windows_to_repair", "tenant", "trap", "kernel_boot", "mono_ms", **_where("NOT clock_synced")),
     sqlite_autoincrement=True,  # an id is never used twice, so a resumed page can't miss a row
 )
 
@@ -164,16 +164,23 @@ commands = sa.Table(
     sa.Column("trap", sa.String(36), primary_key=True),
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("name", sa.String(32), nullable=False),
-    sa.Column("arguments", sa.JSON, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
     sa.Column("sent_ms", sa.BigInteger),
-    sa.Index(
-        "commands_unsent",
-        "expires_ms",
-        sqlite_where=sa.text("sent_ms IS NULL"),
-        postgresql_where=sa.text("sent_ms IS NULL"),
-    ),
+    sa.Index("commands_unsent", "expires_ms", **_where("sent_ms IS NULL")),
+)
+
+wanted_settings = sa.Table(
+    "wanted_settings",
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("changed_ms", sa.BigInteger, nullable=False),
+    sa.Column("changed_by", sa.String(220), nullable=False),
+    sa.Column("told_ms", sa.BigInteger),  # NULL: the broker has not been given this version
+    sa.Index("wanted_settings_untold", "changed_ms", **_where("told_ms IS NULL")),
 )
 
 evidence = sa.Table(
@@ -234,15 +241,8 @@ alerts = sa.Table(
     sa.Column("acknowledged_ms", sa.BigInteger),
     sa.Column("acknowledged_by", sa.String(128)),
     sa.Column("told", sa.JSON, nullable=False),  # by sender: the state it knows
-    sa.Index(
-        "alerts_live",  # whoever judges: one thing wrong with one trap is one alert
-        "tenant",
-        "trap",
-        "kind",
-        unique=True,
-        sqlite_where=sa.text("closed_ms IS NULL"),
-        postgresql_where=sa.text("closed_ms IS NULL"),
-    ),
+    # whoever judges: one thing wrong with one trap is one alert
+    sa.Index("alerts_live", "tenant", "trap", "kind", unique=True, **_where("closed_ms IS NULL")),
     sa.Index("alerts_closed", "closed_ms"),
     sqlite_autoincrement=True,
 )

@@ -15,7 +15,7 @@ from trap_contract.messages import AckRange, Health, Window, ranges_of
 from trap_contract.rollout import Progress
 from trap_contract.topics import TrapAddress
 
-from trap_server import evidence, orders, schema
+from trap_server import evidence, orders, schema, wanted
 from trap_server.boots import BootKey, Request, carry_on, read_ledgers, take_requests
 from trap_server.bulk import chunks, insert, insert_new, is_one_of, upsert
 from trap_server.clocks import Clocks
@@ -103,6 +103,7 @@ class Store:
             _keep_told(connection, batch.told)
             evidence.keep(connection, batch.pictures, self._evidence_bytes)
             _update_traps(connection, batch.sightings)
+            wanted.compare(connection, [(one.address, one.birth) for one in batch.sightings if one.birth])
             committed = Committed(
                 stored=stored,
                 duplicates=len(batch.windows) - stored - len(collisions),
@@ -139,6 +140,16 @@ class Store:
         """The broker has been given these. Raises StoreError when the database refuses."""
         with self._transaction() as connection:
             orders.mark_sent(connection, sent, now_ms)
+
+    def untold_settings(self) -> list[wanted.Wanted]:
+        """Settings to tell. Raises StoreError when the database refuses."""
+        with self._transaction(only_reading(self._engine)) as connection:
+            return wanted.untold(connection)
+
+    def settings_told(self, told: Sequence[wanted.Wanted], now_ms: int) -> None:
+        """The broker has been given these. Raises StoreError when the database refuses."""
+        with self._transaction() as connection:
+            wanted.mark_told(connection, told, now_ms)
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Say that ingest is alive. Raises StoreError when the database refuses."""

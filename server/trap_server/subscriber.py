@@ -20,7 +20,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from trap_contract.backoff import Backoff
 from trap_contract.broker import BrokerAddress
 from trap_contract.logs import log
-from trap_contract.messages import Ack, Command, Resend
+from trap_contract.messages import Ack, Command, Resend, WantedSettings
 from trap_contract.rollout import Desired
 from trap_contract.topics import (
     ACK,
@@ -34,6 +34,7 @@ from trap_contract.topics import (
     LOST,
     PROGRESS,
     RESEND,
+    SETTINGS,
     STATE,
     TrapAddress,
     subscription,
@@ -123,6 +124,10 @@ class Subscriber:
         properties.MessageExpiryInterval = expiry_s
         payload = desired.model_dump_json()
         self._client.publish(address.topic(DESIRED), payload, qos=1, retain=True, properties=properties)
+
+    def want(self, address: TrapAddress, wanted: WantedSettings) -> None:
+        """Tell a trap what it shall be set to; the broker keeps it."""
+        self._client.publish(address.topic(SETTINGS), wanted.model_dump_json(), qos=1, retain=True)
 
     def _build_client(self, client_id: str) -> paho.Client:
         client = paho.Client(

@@ -22,6 +22,7 @@ from trap_contract.messages import (
     Lost,
     Resend,
     State,
+    WantedSettings,
     Window,
     parse_message,
 )
@@ -46,6 +47,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "command": Command,
     "answer": Answer,
     "desired": Desired,
+    "settings": WantedSettings,
     "progress": Progress,
     "evidence": Evidence,
     "manifest": Manifest,
@@ -152,7 +154,9 @@ def test_asyncapi_says_who_sends_and_what_is_retained() -> None:
         name: (operation["bindings"]["mqtt"]["qos"], operation["bindings"]["mqtt"]["retain"])
         for name, operation in asyncapi()["operations"].items()
     }
-    retained = dict.fromkeys(("send_state", "send_birth", "receive_desired", "send_progress"), (1, True))
+    retained = dict.fromkeys(
+        ("send_state", "send_birth", "receive_desired", "receive_settings", "send_progress"), (1, True)
+    )
     once = (
         "send_counts",
         "receive_ack",

@@ -62,11 +62,14 @@ class TinyCollector:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, topic: str, payload: bytes | str, expiry_s: int | None = None) -> None:
+    def publish(
+        self, topic: str, payload: bytes | str, expiry_s: int | None = None, *, is_retained: bool = False
+    ) -> None:
         properties = Properties(PacketTypes.PUBLISH)
         if expiry_s is not None:
             properties.MessageExpiryInterval = expiry_s
-        self._client.publish(topic, payload, qos=1, properties=properties).wait_for_publish(DEADLINE_S)
+        sent = self._client.publish(topic, payload, qos=1, retain=is_retained, properties=properties)
+        sent.wait_for_publish(DEADLINE_S)
 
     def seqs(self, boot: str) -> list[int]:
         """Numbers stored of one boot, in order."""

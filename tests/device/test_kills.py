@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from trap_agent.outbox import read_account
 from trap_contract.errors import StoreError
 
 from device.agents import started_agent
-from device.collectors import wait_until
+from device.collectors import tiny_collector, wait_until
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 PATIENCE_S = 120
@@ -91,7 +92,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_counts_twice_however_often_the
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a disk needs root")
 @pytest.mark.parametrize("trouble", ["full", "read-only"])
-def test_an_agent_that_starts_on_a_disk_it_can_not_write_says_so_and_counts_when_it_can(tmp_path, bundle, trouble):
+def test_an_agent_that_starts_on_a_disk_it_can_not_write_counts_delivers_says_so_and_moves_there_when_it_can(
+    tmp_path, bundle, trouble
+):
     place, log = tmp_path / "disk", tmp_path / "log"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
@@ -102,18 +105,22 @@ def test_an_agent_that_starts_on_a_disk_it_can_not_write_says_so_and_counts_when
                     file.write(bytes(4096))
         else:
             subprocess.run(["mount", "-o", "remount,ro", place], check=True)
-        with running_broker(tmp_path) as broker, real_collector(tmp_path, broker.url) as database:
-            flags = ["--model", bundle, "--source", "rendered:3:20", "--fps", 1, "--window", 1, "--broker", broker.url]
+        with running_broker(tmp_path) as broker, tiny_collector(broker.port) as collector:
+            flags = ["--model", bundle, "--source", "rendered:3", "--fps", 2, "--window", 1, "--broker", broker.url]
             flags += ["--trap", "t-1", "--state-dir", place / "state", "--drain", PATIENCE_S]
-            with started_agent(*flags, log=log) as agent:
-                assert agent.wait(PATIENCE_S) == 1
-            said = log.read_text().splitlines()[-1]
-            assert "error: " in said
-            assert str(place) in said
-            (place / "ballast").unlink(missing_ok=True) if trouble == "full" else None
-            subprocess.run(["mount", "-o", "remount,rw", place], check=True)
-            with started_agent(*flags, log=log) as agent:
+            with started_agent(*flags, log=log, env={**os.environ, "TRAP_HEALTH": "1"}) as agent:
+                wait_until(lambda: len(collector.stored) >= 3, "windows that are in memory come", PATIENCE_S)
+                wait_until(lambda: collector.health, "health", PATIENCE_S)
+                assert collector.health[-1].outbox_on_disk is False
+                assert "the disk takes nothing" in log.read_text()
+                (place / "ballast").unlink(missing_ok=True) if trouble == "full" else None
+                subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+                wait_until(lambda: collector.health[-1].outbox_on_disk, "it is on the disk", PATIENCE_S)
+                agent.send_signal(signal.SIGTERM)
                 assert agent.wait(PATIENCE_S) == 0, log.read_text()
-            assert sum(stored(database).values()) == read_account(place / "state")["issued"] > 0
+        account = read_account(place / "state")
+        assert account["issued"] == account["acknowledged"] == len(collector.stored)
+        (boot,) = account["boots"]
+        assert collector.seqs(boot["boot"]) == list(range(1, boot["issued"] + 1))
     finally:
         subprocess.run(["umount", "-l", place], check=True)

@@ -12,8 +12,8 @@ import pytest
 from brokers import running_broker
 from trap_agent.agent import EXIT_HELD
 from trap_agent.outbox import read_account
-from trap_contract.messages import Birth, Command, parse_message
-from trap_contract.topics import COMMAND, TrapAddress
+from trap_contract.messages import Birth, Command, WantedSettings, parse_message
+from trap_contract.topics import COMMAND, SETTINGS, TrapAddress
 
 from device.agents import run_agent, started_agent
 from device.bundles import save_pictures
@@ -55,10 +55,20 @@ class Manager:
         return sum(message.startswith(word) for message in self._heard)
 
 
-def send(collector: TinyCollector, name: str, **arguments: object) -> str:
-    command = Command(trap="t-1", id=secrets.token_hex(16), name=name, arguments=arguments, expires_wall_ms=2**52)
+def send(collector: TinyCollector, name: str) -> str:
+    command = Command(trap="t-1", id=secrets.token_hex(16), name=name, expires_wall_ms=2**52)
     collector.publish(ADDRESS.topic(COMMAND), command.model_dump_json(), expiry_s=60)
     return command.id
+
+
+def want(collector: TinyCollector, version: int, **settings: object) -> None:
+    wanted = WantedSettings(trap="t-1", version=version, settings=settings)
+    collector.publish(ADDRESS.topic(SETTINGS), wanted.model_dump_json(), is_retained=True)
+
+
+def version_told(collector: TinyCollector) -> tuple[int | None, str]:
+    birth = parse_message(Birth, collector.retained["birth"])
+    return birth.settings_version, birth.settings_refused
 
 
 def answered(collector: TinyCollector, identity: str, state: str) -> bool:
@@ -101,9 +111,13 @@ def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_
             assert manager.heard("RELOADING=1") == 2
             wait_until(lambda: settings_told(collector)["window"] == 2, "a new birth", PATIENCE_S)
 
-            configured = send(collector, "configure", window=3.0, fps=5.0)
-            wait_until(lambda: answered(collector, configured, "done"), "the answer", PATIENCE_S)
+            want(collector, 1, window=3.0, fps=5.0)
             wait_until(lambda: 3000 in lengths(collector), "windows of three seconds", PATIENCE_S)
+            wait_until(lambda: settings_told(collector)["window"] == 3, "it says so", PATIENCE_S)
+            assert version_told(collector) == (1, "")
+            want(collector, 2, window=0.0)
+            wait_until(lambda: version_told(collector)[0] == 2, "the refusal", PATIENCE_S)
+            assert "window" in version_told(collector)[1]
             asked = send(collector, "status")
             wait_until(lambda: answered(collector, asked, "done"), "the status", PATIENCE_S)
             assert json.loads(collector.answers[-1].text)["trap"] == "t-1"

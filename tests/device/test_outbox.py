@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trap_agent import outbox as outbox_module
 from trap_agent.outbox import FILE_NAME, Outbox, read_account
 from trap_contract.errors import ConfigError, StoreError
 from trap_contract.messages import AckRange
@@ -211,6 +212,85 @@ def test_a_full_disk_loses_nothing_that_was_stored_and_gives_no_number_away(tmp_
         assert outbox.store(draft()).seq == held + 1
         assert len(outbox.oldest(9999)) == outbox.held == held + 1
         assert balances(read_account(tmp_path))
+
+
+class Disk:
+    """A disk that takes nothing until it is mended."""
+
+    def __init__(self, monkeypatch) -> None:
+        self._real, self.is_full = outbox_module._locked, True
+        monkeypatch.setattr(outbox_module, "_locked", self._locked)
+        monkeypatch.setattr(outbox_module, "takes_nothing", lambda _: self.is_full)
+
+    def _locked(self, folder: Path):
+        if self.is_full:
+            raise StoreError(f"{folder}: no space left")
+        return self._real(folder)
+
+
+def test_on_a_disk_that_takes_nothing_windows_are_numbered_and_given_in_memory_and_move_to_it_behind_what_is_there(
+    tmp_path, monkeypatch
+):
+    with opened(tmp_path) as outbox:
+        outbox.store(draft(1))
+    disk = Disk(monkeypatch)
+    with opened(tmp_path, NEXT_BOOT) as outbox:
+        stored = [outbox.store(draft(wall_ms)) for wall_ms in (2, 3, 4)]
+        assert (outbox.is_on_disk, outbox.held) == (False, 3)
+        assert outbox.load(outbox.oldest(9)) == stored
+        assert outbox.acknowledge([span(1, 1, NEXT_BOOT)]) == 1
+        disk.is_full = False
+        outbox.store(draft(5))
+        assert (outbox.is_on_disk, outbox.held) == (True, 4)
+        assert outbox.oldest(9) == [(BOOT, 1), *((NEXT_BOOT, seq) for seq in (2, 3, 4))]
+        account = read_account(tmp_path)
+    assert [boot["issued"] for boot in account["boots"]] == [1, 4]
+    assert balances(account)
+
+
+def test_memory_is_bounded_and_what_it_gave_up_is_noted_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(outbox_module, "MOST_IN_MEMORY", 3)
+    disk = Disk(monkeypatch)
+    with opened(tmp_path) as outbox:
+        for _ in range(5):
+            outbox.store(draft())
+        assert outbox.held == 3
+        disk.is_full = False
+        outbox.store(draft())
+        assert [(loss.part.first, loss.part.last, loss.reason) for loss in outbox.losses(9)] == [(1, 2, "outbox_full")]
+        assert outbox.held == 4
+        assert balances(read_account(tmp_path))
+
+
+def test_windows_that_are_lost_with_the_memory_are_an_error_at_the_end(tmp_path, monkeypatch):
+    Disk(monkeypatch)
+    outbox = Outbox(tmp_path, ADDRESS, BOOT, WALL_MS)
+    outbox.store(draft())
+    with pytest.raises(StoreError, match="1 windows could not be stored: free some space"):
+        outbox.close()
+
+
+def test_a_disk_that_is_mended_and_holds_another_traps_outbox_is_left_alone(tmp_path, monkeypatch):
+    Outbox(tmp_path, TrapAddress("acme", "t-2"), BOOT, WALL_MS).close()
+    disk = Disk(monkeypatch)
+    with opened(tmp_path, NEXT_BOOT) as outbox:
+        disk.is_full = False
+        assert outbox.acknowledge([span(1, 1, NEXT_BOOT)]) == 0
+        outbox.acknowledge([span(outbox.store(draft()).seq, 9, NEXT_BOOT)])
+        assert not outbox.is_on_disk
+    assert read_account(tmp_path)["trap"] == "t-2"
+
+
+def test_a_disk_that_fills_up_later_is_said_too(tmp_path):
+    with opened(tmp_path) as outbox:
+        assert outbox.is_on_disk
+        outbox._connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(StoreError):
+            outbox.store(draft())
+        assert not outbox.is_on_disk
+        outbox._connection.execute("PRAGMA query_only = OFF")
+        outbox.store(draft())
+        assert outbox.is_on_disk
 
 
 def test_a_damaged_window_is_given_up_and_counted_and_the_others_go_on(tmp_path):

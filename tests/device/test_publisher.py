@@ -219,7 +219,7 @@ def test_a_broker_that_takes_small_messages_only_gets_small_ones(tmp_path):
         assert max(len(batch.model_dump_json()) for batch in collector.batches) < 4000
 
 
-@pytest.mark.parametrize(("codes", "is_usable"), [((1, 0x87, 0x87, 0x87), True), ((0x87, 1, 1, 1), False)])
+@pytest.mark.parametrize(("codes", "is_usable"), [((1, 0x87, 0x87, 0x87, 0x87), True), ((0x87, 1, 1, 1, 1), False)])
 def test_only_the_acknowledgements_are_needed_of_what_a_trap_listens_to(codes, is_usable):
     session = Session(BrokerAddress("localhost", 1883), ADDRESS, None, BIRTH)
     reasons = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in codes]
@@ -227,7 +227,7 @@ def test_only_the_acknowledgements_are_needed_of_what_a_trap_listens_to(codes, i
         session._on_subscribe(None, None, 1, reasons, None)
     assert session._is_subscribed is is_usable
     assert [line["topic"].rsplit("/")[-1] for line in logs] == (
-        ["resend", "command", "desired"] if is_usable else ["ack"]
+        ["resend", "command", "desired", "settings"] if is_usable else ["ack"]
     )
 
 

@@ -6,14 +6,12 @@ import secrets
 import pytest
 from structlog.testing import capture_logs
 from trap_agent.clock import Moment
-from trap_agent.memory import FILE_NAME, read_memory
-from trap_agent.remote import Remote
+from trap_agent.remote import FILE_NAME, Remote
 from trap_agent.session import Heard
 from trap_contract.messages import Command
 from trap_contract.topics import COMMAND
 
 from device.samples import WALL_MS, moment
-from device.test_tuning import Place
 
 
 class WallClock:
@@ -33,14 +31,12 @@ class Site:
         self.folder = tmp_path
         self.clock, self.restarts = WallClock(), 0
         self.pictures: list[str] = []
-        self.place = Place(tmp_path, "window = 60\n")
         self.remote = self.opened()
 
     def opened(self) -> Remote:
         return Remote(
             "t-1",
             self.folder,
-            self.place.tuning,
             self.clock,
             status=lambda: "all is well",
             restart=self.restart,
@@ -69,29 +65,6 @@ def site(tmp_path) -> Site:
     return Site(tmp_path)
 
 
-def test_configure_changes_settings_from_the_next_window_on_and_survives_a_restart(site):
-    answer = site.send(site.command("configure", arguments={"window": 30.0, "schedule": "18:00-06:00 UTC"}))
-    assert (answer.state, answer.text) == ("done", "window = 30.0, schedule = 18:00-06:00 UTC: from the next window on")
-    taken = site.place.tuning.take()
-    assert (taken.window, taken.schedule) == (30, "18:00-06:00 UTC")
-    assert read_memory(site.folder).settings == {"window": 30.0, "schedule": "18:00-06:00 UTC"}
-
-
-@pytest.mark.parametrize("arguments", [{}, {"tenant": "other"}, {"window": 30.0, "broker": "mqtt://elsewhere"}])
-def test_only_the_settings_on_the_list_can_be_configured(site, arguments):
-    answer = site.send(site.command("configure", arguments=arguments))
-    assert answer.state == "refused"
-    assert "only window, threshold, fps, schedule, evidence" in answer.text
-    assert site.place.tuning.take() is None
-
-
-def test_a_wrong_value_fails_with_its_reason_and_changes_nothing(site):
-    answer = site.send(site.command("configure", arguments={"window": 30.0, "threshold": 7.0}))
-    assert answer.state == "failed"
-    assert "threshold" in answer.text
-    assert read_memory(site.folder).settings == {}
-
-
 def test_status_tells(site):
     assert site.send(site.command("status")).text == "all is well"
 
@@ -106,7 +79,7 @@ def test_an_unknown_command_is_refused_with_those_that_exist(site):
     answer = site.send(site.command("self_destruct"))
     assert (answer.state, answer.text) == (
         "refused",
-        "no command 'self_destruct'; there are configure, status, restart, snapshot",
+        "no command 'self_destruct'; there are status, restart, snapshot",
     )
 
 
@@ -151,21 +124,16 @@ def test_a_retained_command_and_one_for_another_trap_are_ignored_and_logged(site
     assert site.restarts == 0
 
 
-def test_a_folder_that_can_not_be_written_leaves_everything_as_it_was(site):
+def test_where_the_folder_can_not_be_written_nothing_is_restarted(site):
     (site.folder / FILE_NAME).with_suffix(".part").mkdir()
-    answer = site.send(site.command("configure", arguments={"window": 30.0}))
+    answer = site.send(site.command("restart"))
     assert answer.state == "failed"
     assert "can't be written" in answer.text
-    assert site.place.tuning.take() is None
+    assert site.restarts == 0
 
 
 def test_the_memory_of_answers_is_bounded(site, monkeypatch):
     monkeypatch.setattr("trap_agent.remote._REMEMBERED", 3)
     for _ in range(9):
-        site.send(site.command("configure", arguments={"window": 30.0}))
+        site.send(site.command("snapshot"))
     assert len(json.loads((site.folder / FILE_NAME).read_text())["answers"]) == 3
-
-
-def test_a_setting_that_can_no_longer_be_configured_is_forgotten(site):
-    (site.folder / FILE_NAME).write_text('{"settings": {"window": 9.0, "lamp": true}}')
-    assert read_memory(site.folder).settings == {"window": 9.0}

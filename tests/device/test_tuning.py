@@ -65,9 +65,9 @@ def test_a_file_changed_back_before_it_was_taken_leaves_nothing_to_take(tmp_path
     assert place.tuning.take() is None
 
 
-def test_what_is_configured_from_afar_goes_over_the_file_and_outlives_its_reload(tmp_path):
+def test_what_is_set_from_afar_goes_over_the_file_and_outlives_its_reload(tmp_path):
     place = Place(tmp_path, "window = 60\n")
-    place.tuning.adopt(place.tuning.configure({"window": 20.0}))
+    place.tuning.adopt({"window": 20.0})
     place.write("window = 40\n")
     place.tuning.reload()
     taken = place.tuning.take()
@@ -75,22 +75,33 @@ def test_what_is_configured_from_afar_goes_over_the_file_and_outlives_its_reload
     assert taken.window == 20
 
 
-def test_null_takes_back_what_was_configured(tmp_path):
+def test_what_is_not_set_from_afar_any_more_is_as_the_file_says(tmp_path):
     place = Place(tmp_path, "window = 60\n")
-    place.tuning.adopt(place.tuning.configure({"window": 20.0, "fps": 5}))
-    assert place.tuning.configure({"window": None}) == {"fps": 5}
+    place.tuning.adopt({"window": 20.0, "fps": 5})
+    place.tuning.adopt({"fps": 5})
+    taken = place.tuning.take()
+    assert taken is not None
+    assert (taken.window, taken.fps) == (60, 5)
 
 
-def test_what_a_flag_or_a_variable_pins_can_not_be_configured(tmp_path, monkeypatch):
+def test_what_a_flag_or_a_variable_pins_can_not_be_set_from_afar(tmp_path, monkeypatch):
     monkeypatch.setenv("TRAP_FPS", "3")
     place = Place(tmp_path, "window = 60\n", window=15.0)
     for name, value in (("window", 20.0), ("fps", 9.0)):
         with pytest.raises(ConfigError, match=f"{name} is pinned to"):
-            place.tuning.configure({name: value})
+            place.tuning.check({name: value})
     assert place.tuning.take() is None
 
 
-@pytest.mark.parametrize(("name", "value"), [("window", -1), ("schedule", "at night"), ("threshold", "much")])
-def test_a_wrong_value_from_afar_is_refused_and_named(tmp_path, name, value):
-    with pytest.raises(ConfigError, match=f"configured from afar: {name}: "):
-        Place(tmp_path, "").tuning.configure({name: value})
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("window", -1, "greater than or equal to 1"),
+        ("schedule", "at night", "malformed"),
+        ("threshold", "much", "number"),
+        ("broker", "mqtt://elsewhere", "only window, threshold, fps, schedule, evidence"),
+    ],
+)
+def test_what_no_trap_would_take_from_afar_is_refused_and_named(tmp_path, name, value, why):
+    with pytest.raises(ConfigError, match=f"{name}.*{why}"):
+        Place(tmp_path, "").tuning.check({name: value})

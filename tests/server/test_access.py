@@ -21,6 +21,7 @@ LEAST = {  # what a viewer may not; whatever is not named here only reads
     ("POST", "/api/v1/review/labels"): "operator",
     ("DELETE", "/api/v1/review/labels/{number}"): "operator",
     ("POST", "/api/v1/traps/{tenant}/{trap}/commands"): "operator",
+    ("PUT", "/api/v1/traps/{tenant}/{trap}/settings"): "operator",
     ("POST", "/api/v1/enrolments"): "operator",
     ("POST", "/api/v1/traps/{tenant}/{trap}/notes"): "operator",
     ("DELETE", "/api/v1/notes/{number}"): "operator",

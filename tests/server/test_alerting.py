@@ -44,6 +44,11 @@ def test_a_trap_that_is_silent_or_offline_is_bad_and_one_that_stopped_by_itself_
     assert [levels(status=status)["silent"] for status in statuses] == ["bad", "bad", "fine", "fine", "unknown"]
 
 
+def test_a_disk_that_takes_nothing_is_bad_however_much_is_free():
+    assert levels(disk_free_mb=9000, outbox_on_disk=False)["disk"] == "bad"
+    assert levels(disk_free_mb=9000, outbox_on_disk=True)["disk"] == "fine"
+
+
 def test_a_clock_is_bad_only_when_it_is_known_to_be():
     assert [levels(clock_synced=synced)["clock"] for synced in (False, True, None)] == ["bad", "fine", "unknown"]
 

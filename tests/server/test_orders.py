@@ -16,7 +16,7 @@ from trap_contract.messages import Answer, Command, parse_message
 from trap_contract.topics import ANSWER, COMMAND, TrapAddress
 from trap_server import orders
 from trap_server.app import wall_clock_ms
-from trap_server.ordering import read_arguments, send_and_wait
+from trap_server.ordering import send_and_wait
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
 
@@ -70,16 +70,16 @@ def answered(store: Store, number: str, state: str, text: str) -> None:
 
 
 def test_a_command_waits_is_sent_and_has_the_traps_last_answer(client: TestClient, store: Store):
-    told = send(client, name="configure", arguments={"window": 30, "schedule": None}, ttl_s=60)
+    told = send(client, name="snapshot", ttl_s=60)
     assert (told["state"], told["sent_ms"], told["expires_ms"]) == ("waiting", None, NOON_MS + 60_000)
     (unsent,) = store.unsent_orders(NOON_MS)
-    assert unsent.command().arguments == {"window": 30, "schedule": None}
+    assert unsent.command().name == "snapshot"
     store.orders_sent([unsent], NOON_MS + 1)
     assert store.unsent_orders(NOON_MS + 1) == []
     assert client.get(f"{COMMANDS}/{told['id']}").json()["state"] == "sent"
-    answered(store, told["id"], "done", "window = 30")
+    answered(store, told["id"], "done", "a picture comes")
     (listed,) = client.get(COMMANDS).json()
-    assert (listed["state"], listed["text"], listed["answered_ms"]) == ("done", "window = 30", NOON_MS + 5)
+    assert (listed["state"], listed["text"], listed["answered_ms"]) == ("done", "a picture comes", NOON_MS + 5)
 
 
 def test_a_command_that_is_too_old_is_not_sent_and_says_expired(client: TestClient, store: Store, wall: Wall):
@@ -96,7 +96,6 @@ def test_a_command_that_is_too_old_is_not_sent_and_says_expired(client: TestClie
         {"name": "configure"},
         {"name": "restart", "arguments": {"window": 30}},
         {"name": "status", "ttl_s": 1},
-        {"name": "configure", "arguments": {"a b": 1}},
     ],
 )
 def test_what_no_trap_would_take_is_refused(client: TestClient, store: Store, body: dict[str, object]):
@@ -116,35 +115,20 @@ def test_commands_that_nobody_answers_are_bounded(client: TestClient):
     assert (refused.status_code, "wait for an answer" in refused.text) == (422, True)
 
 
-def test_settings_of_the_command_line_are_read_as_they_are_written():
-    written = ["window=30", "schedule=18:00-06:30 Europe/Madrid", "threshold=0.25", "fps=", "x=true", 'y="1"', "z=null"]
-    assert read_arguments(written) == {
-        "window": 30,
-        "schedule": "18:00-06:30 Europe/Madrid",
-        "threshold": 0.25,
-        "fps": None,
-        "x": True,
-        "y": '"1"',
-        "z": "null",
-    }
-    with pytest.raises(ConfigError, match="NAME=VALUE"):
-        read_arguments(["window"])
-
-
 def test_the_command_waits_for_the_answer_and_says_how_it_stands(database_url: str, store: Store):
-    told = send_and_wait(database_url, ADDRESS, "status", {}, ttl_s=60, wait_s=0)
+    told = send_and_wait(database_url, ADDRESS, "status", ttl_s=60, wait_s=0)
     assert told.state == "waiting"
     with pytest.raises(ConfigError, match="nothing has come from a trap 't9'"):
-        send_and_wait(database_url, TrapAddress("demo", "t9"), "status", {}, ttl_s=60, wait_s=0)
+        send_and_wait(database_url, TrapAddress("demo", "t9"), "status", ttl_s=60, wait_s=0)
 
 
 @contextmanager
-def listening(port: int) -> Iterator[list[paho.MQTTMessage]]:
-    """What a trap would hear on its command topic."""
+def listening(port: int, leaf: str = COMMAND) -> Iterator[list[paho.MQTTMessage]]:
+    """What a trap would hear."""
     heard: list[paho.MQTTMessage] = []
     ready = threading.Event()
     client = paho.Client(CallbackAPIVersion.VERSION2, "listener", protocol=paho.MQTTv5)
-    client.on_connect = lambda client, *_: client.subscribe(ADDRESS.topic(COMMAND), 1)
+    client.on_connect = lambda client, *_: client.subscribe(ADDRESS.topic(leaf), 1)
     client.on_subscribe = lambda *_: ready.set()
     client.on_message = lambda _client, _data, message: heard.append(message)
     client.connect("127.0.0.1", port)

@@ -6,6 +6,7 @@ They are the first to go: the oldest when the folder is full, and as many as it 
 import shutil
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,8 +35,9 @@ class EvidenceBox:
         self._folder = state_dir / FOLDER
         self._most_bytes = most_bytes
         self._mutex = threading.Lock()
-        for part in self._folder.glob("*.part"):  # a power cut's
-            part.unlink(missing_ok=True)
+        with suppress(OSError):  # the disk may be read-only
+            for part in self._folder.glob("*.part"):  # a power cut's
+                part.unlink(missing_ok=True)
         files = sorted(self._folder.glob("*-*.json"))
         self._held = {file.stem.split("-")[1]: _Held(file, file.stat().st_size) for file in files}
         self._number = int(files[-1].stem.split("-")[0]) if files else 0

@@ -75,6 +75,7 @@ def _facts(connection: sa.Connection, record: TrapRecord, windows: list[Any], me
         clock_synced=_clock(newest, windows),
         soc_celsius=newest[1].get("soc_celsius"),
         disk_free_mb=newest[1].get("disk_free_mb"),
+        outbox_on_disk=newest[1].get("outbox_on_disk"),
         sharpness=_sharpness(health),
         sharpness_before=_sharpness(_health(connection, address, now_ms - SCORES_MS, now_ms - DAY_MS)),
         nights=past.nights,

@@ -62,6 +62,7 @@ class Facts:
     clock_synced: bool | None = None
     soc_celsius: float | None = None
     disk_free_mb: float | None = None
+    outbox_on_disk: bool | None = None
     sharpness: Sequence[float] = ()
     sharpness_before: Sequence[float] = ()
     nights: Sequence[float] = ()
@@ -93,10 +94,10 @@ _Judgement = tuple[Kind, Level, float | None, str]
 def _judged(facts: Facts, limits: Limits) -> Iterator[_Judgement]:
     yield _silent(facts)
     yield _clock(facts)
+    yield _disk(facts, limits.disk_mb)
     measured: tuple[tuple[Kind, Limit | None, float | None, str], ...] = (
         ("coverage", limits.coverage, facts.coverage, "{:.0%} of the last hour was observed"),
         ("temperature", limits.temperature, facts.soc_celsius, "the processor has {:.0f} degrees Celsius"),
-        ("disk", limits.disk_mb, facts.disk_free_mb, "{:.0f} MB of disk are free"),
         ("sharpness", limits.sharpness, _sharpness(facts), "pictures have {:.0%} of their sharpness of before"),
         ("count", limits.count, facts.count, "{:.0f} mosquitoes in the last hour"),
         ("season", limits.season, _season(facts), "last night's catch is {:.1f} robust deviations above its season"),
@@ -119,6 +120,18 @@ def _clock(facts: Facts) -> _Judgement:
         return "clock", "unknown", None, "nothing is known of its clock"
     level: Level = "fine" if facts.clock_synced else "bad"
     return "clock", level, None, "its clock is right" if facts.clock_synced else "its clock is not synchronised"
+
+
+def _disk(facts: Facts, limit: Limit) -> _Judgement:
+    free_mb = facts.disk_free_mb
+    if facts.outbox_on_disk is False:
+        return "disk", "bad", free_mb, "its disk takes nothing: a power cut would cost the windows that it holds"
+    return (
+        "disk",
+        limit.level(free_mb),
+        free_mb,
+        "not known" if free_mb is None else f"{free_mb:.0f} MB of disk are free",
+    )
 
 
 def _sharpness(facts: Facts) -> float | None:

@@ -11,7 +11,7 @@ from trap_server import orders
 from trap_server.accounts.audit_log import record
 from trap_server.api.access import Connection, NowMs, Trap, Writing
 from trap_server.api.entry import Operator
-from trap_server.orders import Order, OrderName, OrderState, Value
+from trap_server.orders import Order, OrderName, OrderState
 
 router = APIRouter(prefix="/api/v1/traps/{tenant}/{trap}/commands")
 
@@ -24,10 +24,6 @@ class CommandBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: OrderName
-    arguments: Annotated[
-        dict[Annotated[str, Field(pattern="^[a-z_]{1,32}$")], Annotated[Value, Field(union_mode="left_to_right")]],
-        Field(max_length=20, description="of `configure`: settings by name, null takes one back"),
-    ] = {}
     ttl_s: Annotated[int, Field(ge=10, le=MOST_TTL_S, description="seconds after which it must not be done")] = 600
 
 
@@ -36,7 +32,6 @@ class CommandAnswer(BaseModel):
 
     id: str
     name: str
-    arguments: dict[str, Value]
     created_ms: int
     expires_ms: int
     sent_ms: Annotated[int | None, Field(description="null: it waits for ingest to send it")]
@@ -56,7 +51,7 @@ def send_command(
 ) -> CommandAnswer:
     """Send a command; the answer comes later, under its id. A snapshot comes as evidence of the same id."""
     address = TrapAddress(found.tenant, found.trap)
-    number = orders.request(connection, address, body.name, body.arguments, now_ms=now_ms, ttl_s=body.ttl_s)
+    number = orders.request(connection, address, body.name, now_ms=now_ms, ttl_s=body.ttl_s)
     record(connection, operator, now_ms, "commands.send", f"{found.tenant}/{found.trap}", id=number, name=body.name)
     kept = orders.order(connection, address, number, now_ms)
     assert kept is not None

@@ -16,11 +16,12 @@ from trap_contract.topics import (
     PROGRESS,
     RESEND,
     ROOT,
+    SETTINGS,
     STATE,
 )
 
 SAID_BY_TRAP = (COUNTS, STATE, BIRTH, HEALTH, LOST, ANSWER, PROGRESS, EVIDENCE)
-SAID_TO_TRAP = (ACK, RESEND, COMMAND, DESIRED)
+SAID_TO_TRAP = (ACK, RESEND, COMMAND, DESIRED, SETTINGS)
 
 _CONFIGURATION = """\
 # Written by trap-fleet. TLS only: there is no listener that a client without a certificate of this fleet gets into.
