@@ -166,6 +166,13 @@ class TrapAnswer(TrapState):
         )
 
 
+class TrapsAnswer(_Answer):
+    """Traps by name, and where to go on."""
+
+    traps: list[TrapAnswer]
+    next_cursor: str | None
+
+
 class FleetRow(TrapState):
     """One trap tonight: since noon where it stands, solar noon if its position is known."""
 

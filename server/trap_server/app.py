@@ -43,6 +43,7 @@ from trap_server.api.entry import LoginNeededError, Needs
 from trap_server.conditional import Conditional
 from trap_server.dashboard import pages
 from trap_server.live import Newsroom
+from trap_server.small_bodies import SmallBodies
 from trap_server.version import software_version
 
 API: tuple[tuple[APIRouter, str], ...] = (
@@ -121,6 +122,7 @@ def build_app(
     app.add_exception_handler(LoginNeededError, _nobody)
     app.add_middleware(Conditional)  # within the next: what is compressed differs each time
     app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(SmallBodies)
     app.add_middleware(SafeHeaders)
     return app
 

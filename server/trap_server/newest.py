@@ -24,6 +24,7 @@ class Newest:
     end_ms: int
     semantics: Semantics
     model_id: str
+    counts: dict[str, int] | None
 
 
 def traps_with_newest(
@@ -39,18 +40,18 @@ def traps_with_newest(
         .scalar_subquery()
     )
     query = (
-        sa.select(schema.traps, _W.start_ms, _W.duration_ms, _W.semantics, _W.model_id)
+        sa.select(schema.traps, _W.start_ms, _W.duration_ms, _W.semantics, _W.model_id, _W.counts)
         .join_from(schema.traps, schema.windows, _W.id == newest_id, isouter=True)
         .where(*of_traps(only, _T.tenant, _T.trap))
         .order_by(_T.tenant, _T.trap)
     )
     records, newest = {}, {}
-    for *columns, start_ms, duration_ms, semantics, model_id in connection.execute(query):
+    for *columns, start_ms, duration_ms, semantics, model_id, counts in connection.execute(query):
         record = TrapRecord(*columns)
         address = TrapAddress(record.tenant, record.trap)
         records[address] = record
         if start_ms is not None:
-            newest[address] = Newest(start_ms, start_ms + duration_ms, semantics, model_id)
+            newest[address] = Newest(start_ms, start_ms + duration_ms, semantics, model_id, counts)
     return records, newest
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -20,7 +20,7 @@ from trap_server.answers import (
     WindowAnswer,
 )
 from trap_server.completeness import trap_states
-from trap_server.newest import FUTURE_MS
+from trap_server.newest import FUTURE_MS, traps_with_newest
 from trap_server.trap_record import TrapRecord
 
 DAY_MS = 24 * 3600 * 1000
@@ -34,10 +34,15 @@ def _of(address: TrapAddress) -> ColumnElement[bool]:
     return sa.and_(_W.tenant == address.tenant, _W.trap == address.trap)
 
 
-def trap_records(connection: sa.Connection) -> list[TrapRecord]:
-    """Every trap that was ever seen, by name."""
-    rows = connection.execute(sa.select(schema.traps).order_by(schema.traps.c.tenant, schema.traps.c.trap))
-    return [TrapRecord(**row) for row in rows.mappings()]
+def trap_records(
+    connection: sa.Connection, after: TrapAddress | None = None, limit: int | None = None
+) -> list[TrapRecord]:
+    """Every trap that was ever seen, by name; of those beyond `after` at most `limit`."""
+    name = (schema.traps.c.tenant, schema.traps.c.trap)
+    query = sa.select(schema.traps).order_by(*name).limit(limit)
+    if after is not None:
+        query = query.where(sa.tuple_(*name) > sa.tuple_(after.tenant, after.trap))
+    return [TrapRecord(**row) for row in connection.execute(query).mappings()]
 
 
 def trap_record(connection: sa.Connection, address: TrapAddress) -> TrapRecord | None:
@@ -181,16 +186,16 @@ def ingest_health(records: Iterable[CollectorRecord], now_ms: int) -> IngestHeal
     return next((health for health in ("connected", "disconnected") if health in found), "silent")
 
 
-def summary(connection: sa.Connection, traps: Sequence[TrapAnswer], now_ms: int) -> SummaryAnswer:
-    """The fleet in one look, from its traps."""
+def summary(connection: sa.Connection, now_ms: int) -> SummaryAnswer:
+    """The fleet in one look."""
     found = collectors(connection)
-    live = [trap.window for trap in traps if trap.status == "online" and trap.window is not None]
+    records, newest = traps_with_newest(connection, now_ms)
     in_the_picture: Counter[str] = Counter()
-    for window in live:
-        if window.semantics == "occupancy" and window.counts is not None:
-            in_the_picture.update(window.counts)
+    for address, window in newest.items():
+        if records[address].status(now_ms) == "online" and window.semantics == "occupancy":
+            in_the_picture.update(window.counts or {})
     return SummaryAnswer(
-        traps=dict(Counter(trap.status for trap in traps)),
+        traps=dict(Counter(record.status(now_ms) for record in records.values())),
         in_the_picture=dict(in_the_picture),
         windows_stored=sum(one.stored for one in found),
         collisions=sum(one.collisions for one in found),

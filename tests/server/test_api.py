@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from trap_contract.messages import AckRange, Window
+from trap_server.small_bodies import MOST_BYTES
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
 
@@ -64,7 +65,7 @@ def test_null_counts_stay_null(client: TestClient, commit: Commit):
 
 def test_occupancy_is_never_summed(client: TestClient, commit: Commit):
     commit(make_window(1, females=3, males=1), make_window(2, females=5, males=0))
-    day = get(client, "traps")[0]["day"]
+    day = get(client, "traps")["traps"][0]["day"]
     assert day["caught"] is None
     assert day["most_at_once"] == {"Female": 5, "Male": 1, "Incomplete": 0, "Out of Focus": 2, "Undefined": 0}
     assert day["windows"] == 2
@@ -155,6 +156,31 @@ def test_the_summary_counts_only_what_is_in_the_pictures_now(client: TestClient,
     assert summary["in_the_picture"] == {"Female": 2, "Male": 1, "Incomplete": 0, "Out of Focus": 2, "Undefined": 0}
     assert (summary["traps"], summary["windows_stored"]) == ({"offline": 1, "online": 1}, 3)
     assert summary["ingest"] == "connected"
+
+
+def test_pages_of_traps_hold_each_trap_once(client: TestClient, commit: Commit):
+    for name in ("t3", "t1", "t2"):
+        commit(make_window(1), trap=name)
+    first = get(client, "traps?limit=2")
+    second = get(client, f"traps?limit=2&cursor={first['next_cursor']}")
+    assert [trap["trap"] for trap in first["traps"] + second["traps"]] == ["t1", "t2", "t3"]
+    assert second["next_cursor"] is None
+
+
+def announced(size: int) -> bytes:
+    return b"x" * size
+
+
+def in_parts(size: int) -> Iterator[bytes]:
+    """Sent without a content-length."""
+    yield from (b"x" * 1000 for _ in range(size // 1000))
+
+
+@pytest.mark.parametrize("body", [announced, in_parts])
+def test_a_body_that_is_far_too_long_is_refused(client: TestClient, body: Callable[[int], bytes | Iterator[bytes]]):
+    answer = client.post("/api/v1/login", content=body(MOST_BYTES + 1000))
+    assert (answer.status_code, answer.json()) == (413, {"detail": f"the body is longer than {MOST_BYTES} bytes"})
+    assert client.post("/api/v1/login", content=body(MOST_BYTES)).status_code == 422
 
 
 def test_ready_only_while_ingest_reports(database_url: str, client: TestClient, engine: sa.Engine):

@@ -80,7 +80,9 @@ def test_killing_collector_broker_and_trap_in_mid_run_loses_nothing(tmp_path: Pa
         with httpx.Client(follow_redirects=True) as browser:
             page = browser.get(link)
             assert page.url.path == "/"
-            assert [trap["trap"] for trap in browser.get(page.url.join("/api/v1/traps")).json()] == ["demo-trap"]
+            assert [trap["trap"] for trap in browser.get(page.url.join("/api/v1/traps")).json()["traps"]] == [
+                "demo-trap"
+            ]
         assert httpx.get(link).status_code == 410  # it lets in once
         for victim in ("collector", "broker", "trap"):
             os.kill(children_of(demo)[victim], signal.SIGKILL)

@@ -9,20 +9,37 @@ from trap_contract.messages import MAX_SEQ
 from trap_contract.topics import NAME_PATTERN, TrapAddress
 
 from trap_server import day, queries
-from trap_server.answers import DayAnswer, DayTotals, GapAnswer, PointAnswer, SummaryAnswer, TrapAnswer, WindowsAnswer
+from trap_server.answers import (
+    DayAnswer,
+    DayTotals,
+    GapAnswer,
+    PointAnswer,
+    SummaryAnswer,
+    TrapAnswer,
+    TrapsAnswer,
+    WindowsAnswer,
+)
 from trap_server.api.access import Connection, Limit, Moment, NowMs, Trap
 from trap_server.live import KINDS, Interest, Newsroom
 
 HEARTBEAT_S = 15
 GOODBYE_S = 1
+ADDRESS = f"^{NAME_PATTERN}/{NAME_PATTERN}$"
+AfterTrap = Annotated[str | None, Query(pattern=ADDRESS, description="next_cursor of the last page")]
 
 router = APIRouter(prefix="/api/v1")
 
 
 @router.get("/traps")
-def traps(connection: Connection, now_ms: NowMs) -> list[TrapAnswer]:
-    """Every trap, now and over the last 24 hours."""
-    return [queries.trap_answer(connection, record, now_ms) for record in queries.trap_records(connection)]
+def traps(connection: Connection, now_ms: NowMs, cursor: AfterTrap = None, limit: Limit = 100) -> TrapsAnswer:
+    """Traps by name, each now and over the last 24 hours."""
+    after = None if cursor is None else TrapAddress(*cursor.split("/"))
+    found = queries.trap_records(connection, after, limit)
+    last = found[-1] if len(found) == limit else None
+    return TrapsAnswer(
+        traps=[queries.trap_answer(connection, record, now_ms) for record in found],
+        next_cursor=f"{last.tenant}/{last.trap}" if last else None,
+    )
 
 
 @router.get("/traps/{tenant}/{trap}")
@@ -73,7 +90,7 @@ def one_day(record: Trap, connection: Connection, now_ms: NowMs) -> DayAnswer:
 @router.get("/summary")
 def summary(connection: Connection, now_ms: NowMs) -> SummaryAnswer:
     """The fleet in one look."""
-    return queries.summary(connection, traps(connection, now_ms), now_ms)
+    return queries.summary(connection, now_ms)
 
 
 def newsroom_of(request: Request) -> Newsroom:
@@ -83,9 +100,7 @@ def newsroom_of(request: Request) -> Newsroom:
 
 
 def read_interest(
-    trap: Annotated[
-        str | None, Query(pattern=f"^{NAME_PATTERN}/{NAME_PATTERN}$", description="TENANT/TRAP alone")
-    ] = None,
+    trap: Annotated[str | None, Query(pattern=ADDRESS, description="TENANT/TRAP alone")] = None,
     kinds: Annotated[str, Query(max_length=64, description="which events, joined by a comma")] = "window,trap,ingest",
 ) -> Interest:
     """What a page wants to hear of; kinds of event that are not known are never sent."""
