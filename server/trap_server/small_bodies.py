@@ -3,11 +3,13 @@
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 1_000_000
 """A rollout that names ten thousand traps fits; nothing else comes near it."""
+REFUSAL = f"the body is longer than {MOST_BYTES} bytes"
 
 
 class SmallBodies:
@@ -23,26 +25,21 @@ class SmallBodies:
             return
         said = Headers(scope=scope).get("content-length", "0")
         if not said.isdigit() or int(said) > MOST_BYTES:
-            await _TOO_LONG(scope, receive, send)
-            return
-        got = 0
-
-        async def receive_little() -> Message:
-            nonlocal got
-            message = await receive()
-            got += len(message.get("body", b""))
-            if got > MOST_BYTES:
-                raise _TooLongError
-            return message
-
-        try:
-            await self._app(scope, receive_little, send)
-        except _TooLongError:
-            await _TOO_LONG(scope, receive, send)
+            answer = JSONResponse({"detail": REFUSAL}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, _counted(receive), send)
 
 
-class _TooLongError(Exception):
-    """More came than was announced."""
+def _counted(receive: Receive) -> Receive:
+    got = 0
 
+    async def receive_little() -> Message:
+        nonlocal got
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > MOST_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, REFUSAL)
+        return message
 
-_TOO_LONG = JSONResponse({"detail": f"the body is longer than {MOST_BYTES} bytes"}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return receive_little
