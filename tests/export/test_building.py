@@ -1,6 +1,9 @@
 """A build that can't go well is refused, and one that fails leaves its folder as it was."""
 
+import multiprocessing
+import os
 import resource
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +49,23 @@ def test_a_build_that_fails_leaves_the_folder_as_it_was(
         build(quick, silent)
     assert contents(quick.out) == before
     assert {path.name for path in quick.out.iterdir()} == {"pupil_float32.onnx", "pupil_int8_openvino"}
+
+
+def die_while_measuring(told: str) -> None:
+    """As a power cut would have it."""
+    if told.startswith("measuring"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_of_a_build_that_is_killed_nobody_sees_a_bundle(quick: Plan) -> None:
+    before = contents(quick.out)
+    process = multiprocessing.get_context("spawn").Process(target=build, args=(quick, die_while_measuring))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    after = contents(quick.out)
+    assert {name: after.pop(name) for name in before} == before
+    assert all(name.startswith(".building-") for name in after)
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_the_folder_as_it_was(quick: Plan) -> None:
