@@ -18,6 +18,7 @@ from trap_server import doors, operation
 from trap_server.accounts.rates import Rates
 from trap_server.api import (
     alerts,
+    basemap,
     commands,
     deployments,
     enrolments,
@@ -42,6 +43,7 @@ from trap_server.api import (
 from trap_server.api.entry import LoginNeededError, Needs
 from trap_server.conditional import Conditional
 from trap_server.dashboard import pages
+from trap_server.dashboard.basemap import OUTLINES, Basemap
 from trap_server.live import Newsroom
 from trap_server.small_bodies import SmallBodies
 from trap_server.version import software_version
@@ -67,16 +69,11 @@ API: tuple[tuple[APIRouter, str], ...] = (
     (deployments.router, "deployments"),
     (rollouts.router, "rollouts"),
     (people.router, "accounts"),
+    (basemap.router, "map"),
 )
 """All of it needs a login."""
 STATIC = Path(__file__).parent / "static"
-HEADERS = {
-    "content-security-policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
+HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
 
 def wall_clock_ms() -> int:
@@ -88,8 +85,10 @@ def build_app(
     engine: sa.Engine,
     writing: sa.Engine,
     clock: Callable[[], int] = wall_clock_ms,
+    *,
     fleet_folder: Path | None = None,
     shelf: Path = Path("bundles"),
+    ground: Basemap = OUTLINES,
 ) -> FastAPI:
     """The API, the page and the operator's endpoints on one database, opened for reading and for writing."""
     app = FastAPI(
@@ -105,6 +104,7 @@ def build_app(
     app.state.fleet = fleet_folder
     app.state.newsroom = Newsroom(engine, clock)
     app.state.shelf = shelf
+    app.state.basemap = ground
     app.state.rates = Rates(clock)
     app.include_router(login.router, tags=["login"])
     needs_login = [Depends(Needs("viewer"))]
@@ -123,22 +123,23 @@ def build_app(
     app.add_middleware(Conditional)  # within the next: what is compressed differs each time
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(SmallBodies)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SafeHeaders, policy=ground.policy)
     return app
 
 
 class SafeHeaders:
     """Forbid the browser whatever the page does not need, on every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, policy: str) -> None:
         self._app = app
+        self._headers = {**HEADERS, "content-security-policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

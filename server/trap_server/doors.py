@@ -18,6 +18,7 @@ from trap_server.api.login import knock
 from trap_server.dashboard import languages
 
 FORM_BYTES = 16_384
+REFUSALS = {401: "door.wrong", 429: "error.often"}
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(Path(__file__).parent / "templates")
@@ -51,7 +52,8 @@ def login(request: Request, form: Form, connection: Connection, now_ms: NowMs) -
     except ConfigError as error:
         return _page(request, "login.html", 401, next=wanted, name=name, refusal=str(error))
     except HTTPException as error:
-        return _page(request, "login.html", error.status_code, next=wanted, name=name, refusal=error.detail)
+        refusal = _text(request, REFUSALS[error.status_code]) if error.status_code in REFUSALS else error.detail
+        return _page(request, "login.html", error.status_code, next=wanted, name=name, refusal=refusal)
     return _inside(request, secret, wanted)
 
 
@@ -91,7 +93,7 @@ def welcome(request: Request, secret: str, form: Form, connection: Connection, n
         return _dead_link(request)
     name = form.get("name", "").strip()
     try:
-        hashed = _new_password(form)
+        hashed = _new_password(request, form)
         with writing_engine_of(request).begin() as writing:
             session = front_door.welcome(writing, secret, checked_name(name), hashed, now_ms)
     except ConfigError as error:
@@ -115,12 +117,12 @@ def _welcome(request: Request, connection: Connection, secret: str, now_ms: int,
 
 
 def _dead_link(request: Request) -> Response:
-    return _page(request, "login.html", 410, next="/", refusal="This link is used up or too old.")
+    return _page(request, "login.html", 410, next="/", refusal=_text(request, "door.dead_link"))
 
 
-def _new_password(form: dict[str, str]) -> str:
+def _new_password(request: Request, form: dict[str, str]) -> str:
     if form.get("password", "") != form.get("again"):
-        raise ConfigError("the two passwords differ")
+        raise ConfigError(_text(request, "door.differ"))
     return hash_password(form.get("password", ""))
 
 
@@ -130,6 +132,11 @@ def _inside(request: Request, secret: str, wanted: str) -> Response:
     answer = RedirectResponse(wanted if is_here else "/", 303)
     let_in(answer, request, secret)
     return answer
+
+
+def _text(request: Request, key: str) -> str:
+    """In the reader's language."""
+    return str(languages.reader_of(request)["t"](key))
 
 
 def _page(request: Request, template: str, status: int = 200, **content: Any) -> Response:

@@ -142,6 +142,13 @@ def observations_between(
     ]
 
 
+def only_model(connection: sa.Connection, address: TrapAddress, since_ms: int, until_ms: int) -> str | None:
+    """The digest of the model that counted from `since_ms` to `until_ms`; None where several did, or none."""
+    there = sa.and_(_of(address), _W.start_ms >= since_ms, _W.start_ms < until_ms, _W.counts.is_not(None))
+    found = connection.execute(sa.select(_W.model_sha256).where(there).distinct().limit(2)).scalars().all()
+    return found[0] if len(found) == 1 else None
+
+
 def _corrected(body: str) -> dict[str, day.Interval] | None:
     found = json.loads(body).get("corrected") or {}
     return {name: (one["estimate"], one["low"], one["high"]) for name, one in found.items()} or None

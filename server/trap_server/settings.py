@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError
 
+from trap_server.dashboard.basemap import Basemap, Tiles, basemap_of
+
 PREFIX = "TRAP_SERVER_"
 
 
@@ -35,6 +37,10 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     url: str | None = None
     """Where people find the page, if not at `host` and `port`: links are written with it."""
+    map_tiles: Tiles = ""
+    """The operator's own map: URL template with {z}, {x} and {y}, or a PMTiles archive by its URL or path."""
+    map_attribution: str = ""
+    """Whom to thank for it, shown on the map."""
     bundles: Path = Path("bundles")
     """Where published bundles are: `trap-fleet rollout publish` writes there, the API serves from there."""
     https_cert: Path | None = None
@@ -55,6 +61,11 @@ class Settings(BaseSettings):
         """Where people find the page."""
         scheme = "https" if self.https_cert else "http"
         return self.url or f"{scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
+
+    @property
+    def basemap(self) -> Basemap:
+        """The map below the traps."""
+        return basemap_of(self.map_tiles, self.map_attribution)
 
     @property
     def broker_address(self) -> BrokerAddress:

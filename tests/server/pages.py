@@ -20,6 +20,7 @@ from trap_server.accounts import front_door, people
 from trap_server.accounts.callers import Role
 from trap_server.api.entry import COOKIE
 from trap_server.app import build_app, wall_clock_ms
+from trap_server.dashboard.basemap import OUTLINES, Basemap
 from trap_server.database import open_database, open_for_reading
 
 from server.running import running_ingest
@@ -35,6 +36,7 @@ class Site:
     broker_port: int
     port: int
     fleet: Path
+    ground: Basemap = OUTLINES
     server: uvicorn.Server | None = None
     thread: threading.Thread | None = None
 
@@ -50,7 +52,8 @@ class Site:
             return front_door.begin(connection, people.add(connection, name, role, now_ms), "", now_ms)
 
     def start(self) -> None:
-        app = build_app(open_for_reading(self.database), self.engine, fleet_folder=self.fleet)
+        reading = open_for_reading(self.database)
+        app = build_app(reading, self.engine, fleet_folder=self.fleet, ground=self.ground)
         configuration = uvicorn.Config(app, port=self.port, log_level="error", timeout_graceful_shutdown=1)
         self.server = uvicorn.Server(configuration)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -103,7 +106,7 @@ def running_browser() -> Iterator[Browser]:
 class Watch:
     """What a page did that it should not."""
 
-    host: str
+    hosts: tuple[str, ...]
     wrong: list[str] = field(default_factory=list)
 
     def follow(self, page: Page) -> None:
@@ -116,20 +119,20 @@ class Watch:
             self.wrong.append(f"{message.type}: {message.text} at {message.location.get('url')}")
 
     def _request(self, request: Request) -> None:
-        if not request.url.startswith((self.host, "blob:", "data:")):
+        if not request.url.startswith((*self.hosts, "blob:", "data:")):
             self.wrong.append(f"asked another host: {request.url}")
 
 
 @contextmanager
 def opened(browser: Browser, site: Site, **options: Any) -> Iterator[tuple[Page, Watch]]:
     """A page of a reader in Manaus; on leaving, whatever was wrong fails the test."""
-    role = options.pop("role", "admin")
+    role, hosts = options.pop("role", "admin"), (site.url, *options.pop("also", ()))
     settings: dict[str, Any] = {"timezone_id": "America/Manaus", "locale": "en-GB", "base_url": site.url} | options
     context: BrowserContext = browser.new_context(**settings)
     context.set_default_timeout(45_000)
     if role is not None:
         context.add_cookies([{"name": COOKIE, "value": site.session(role), "url": site.url}])
-    watch = Watch(site.url)
+    watch = Watch(hosts)
     page = context.new_page()
     watch.follow(page)
     try:

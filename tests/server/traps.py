@@ -15,6 +15,7 @@ from trap_contract.messages import (
     AckRange,
     Birth,
     Clock,
+    Command,
     CountBatch,
     Effort,
     ModelRef,
@@ -23,7 +24,7 @@ from trap_contract.messages import (
     Window,
     parse_message,
 )
-from trap_contract.topics import ACK, BIRTH, COUNTS, RESEND, STATE, TrapAddress
+from trap_contract.topics import ACK, BIRTH, COMMAND, COUNTS, RESEND, STATE, TrapAddress
 
 BOOT = "0" * 31 + "1"
 MODEL = ModelRef(id="yolov8n_kd", sha256="ab" * 32, threshold=0.35, backend="tflite")
@@ -87,6 +88,7 @@ class FakeTrap:
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
     asked: list[AckRange] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
     client: paho.Client = field(init=False)
     ready: threading.Event = field(default_factory=threading.Event)
 
@@ -94,7 +96,7 @@ class FakeTrap:
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
         self.client = paho.Client(CallbackAPIVersion.VERSION2, f"{self.tenant}-{self.name}", protocol=paho.MQTTv5)
-        heard = [(self.address.topic(leaf), 1) for leaf in (ACK, RESEND)]
+        heard = [(self.address.topic(leaf), 1) for leaf in (ACK, RESEND, COMMAND)]
         self.client.on_connect = lambda client, *_: client.subscribe(heard)
         self.client.on_subscribe = lambda *_: self.ready.set()
         self.client.on_message = self._on_message
@@ -133,6 +135,9 @@ class FakeTrap:
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         if message.topic.endswith(RESEND):
             self.asked += parse_message(Resend, bytes(message.payload)).ranges
+            return
+        if message.topic.endswith(COMMAND):
+            self.commands.append(parse_message(Command, bytes(message.payload)))
             return
         ack = parse_message(Ack, bytes(message.payload))
         self.evidence += ack.evidence

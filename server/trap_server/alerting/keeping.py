@@ -32,6 +32,12 @@ def alerts(
     return _alerts(connection, *conditions, *([] if before is None else [_A.id < before]), limit=limit)
 
 
+def count_open(connection: sa.Connection) -> int:
+    """How many nobody has seen yet."""
+    query = sa.select(sa.func.count()).select_from(schema.alerts).where(_A.state == "open")
+    return connection.execute(query).scalar_one()
+
+
 def untold(connection: sa.Connection, senders: Iterable[str], since_ms: int) -> list[tuple[Alert, str]]:
     """Alerts with a sender that does not know their end or, while they last, their beginning.
 

@@ -44,7 +44,8 @@ def curve(
     address = TrapAddress(record.tenant, record.trap)
     found = queries.observations_between(connection, address, since, until)
     first_ms = queries.first_start_ms(connection, address)
-    stretches, corrected, correction = _corrected(connection, address, day.stretches(found, step), found, now_ms)
+    model = queries.only_model(connection, address, since, until)
+    stretches, corrected, correction = _corrected(connection, model, day.stretches(found, step), found)
     begin_ms, end_ms = _watched_from(found, max(since, first_ms or 0)), max(since, min(until, now_ms))
     return CurveAnswer(
         since_ms=since,
@@ -68,17 +69,12 @@ def _watched_from(found: list[day.Observation], since_ms: int) -> int:
 
 
 def _corrected(
-    connection: Connection,
-    address: TrapAddress,
-    stretches: list[day.Stretch],
-    found: list[day.Observation],
-    now_ms: int,
+    connection: Connection, model: str | None, stretches: list[day.Stretch], found: list[day.Observation]
 ) -> tuple[list[day.Stretch], dict[str, day.Interval] | None, Literal["field", "model"] | None]:
     """Corrected by labels from the field where there are enough, else as the trap corrected by its bundle."""
     caught = day.totals(found).caught
-    newest = queries.newest_window(connection, address, now_ms)
-    if caught is not None and newest is not None:
-        error = labels.field_error(connection, newest.model_sha256)
+    if caught is not None and model is not None:
+        error = labels.field_error(connection, model)
         total = error.correct(caught)
         if total is not None:
             return [replace(one, corrected=error.correct(one.counts)) for one in stretches], total, "field"

@@ -8,9 +8,11 @@ from fastapi.templating import Jinja2Templates
 
 from trap_server import queries
 from trap_server.accounts.callers import Caller
+from trap_server.alerting import keeping as alerting
 from trap_server.api.access import Connection, NowMs, Trap
 from trap_server.api.entry import Visitor
 from trap_server.dashboard import languages
+from trap_server.dashboard.basemap import Basemap
 from trap_server.version import software_version
 
 router = APIRouter(include_in_schema=False)
@@ -44,6 +46,7 @@ def render(
     """One page in the reader's language and theme."""
     reader = languages.reader_of(request)
     language = reader["language"]
+    basemap: Basemap = request.app.state.basemap
     content = {
         **reader,
         "page": page,
@@ -53,13 +56,14 @@ def render(
         "person": visitor,
         "live": True,
         "ingest": queries.ingest_health(queries.collectors(connection), now_ms),
+        "open_alerts": alerting.count_open(connection),
         "version": software_version(),
         "context": {
             "language": language,
             "texts": dict(languages.texts_of(language)),
             "person": {"name": visitor.name, "role": visitor.role},
             "newest": queries.newest_id(connection),
-            "map": {"tiles": "", "attribution": ""},
+            "map": {"tiles": basemap.address, "attribution": basemap.attribution},
             **more.pop("told", {}),
         },
         **more,

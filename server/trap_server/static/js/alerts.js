@@ -1,12 +1,21 @@
 // @ts-check
 /** What is wrong with which trap, and who has seen it. */
 
-import { api, attempt, DASH, duration, fill, find, h, may, moment, plural, t, word } from "./page.js";
+import { api, attempt, DASH, duration, fill, find, h, may, moment, number, plural, t, word } from "./page.js";
 import { listen } from "./live.js";
 import { table, trapLink } from "./tables.js";
 
 const REFRESH_MS = 30_000;
+const MOST = 2_000;
 const only = new URLSearchParams(location.search).get("trap");
+/** @type {Record<string, string>} */
+const about = only ? { tenant: only.split("/")[0], trap: only.split("/")[1] ?? "" } : {};
+
+/** @param {number} open Says in the bar of the page how many nobody has seen. */
+function tellBar(open) {
+  find("nav-alerts").textContent = number(open);
+  find("nav-alerts").hidden = !open;
+}
 
 /** @param {any} alert @returns {HTMLElement} */
 const stateTag = (alert) => h("span", { class: `tag ${alert.state === "open" ? "bad" : alert.state === "acknowledged" ? "warn" : ""}` }, word("alert_state", alert.state));
@@ -23,11 +32,24 @@ function action(alert) {
   }) }, t("alerts.acknowledge"));
 }
 
+/** @param {Record<string, string>} wanted @returns {Promise<any[]>} every alert of a state, or the newest where there are many */
+async function read(wanted) {
+  const found = [];
+  let cursor = null;
+  do {
+    const answer = await api(`/api/v1/alerts?${new URLSearchParams({ ...wanted, ...about, limit: "1000", ...(cursor ? { cursor } : {}) })}`);
+    found.push(...answer.alerts);
+    cursor = answer.next_cursor;
+  } while (cursor && found.length < MOST);
+  return found;
+}
+
 async function load() {
-  const answer = await api("/api/v1/alerts?limit=500");
-  const all = (answer.alerts ?? answer).filter((/** @type {any} */ one) => !only || `${one.tenant}/${one.trap}` === only);
-  const shown = all.filter((/** @type {any} */ one) => find("closed").checked || one.state !== "closed");
-  find("count").textContent = plural("alerts.open", all.filter((/** @type {any} */ one) => one.state === "open").length) + (only ? ` · ${only}` : "");
+  const states = ["open", "acknowledged", ...(find("closed").checked ? ["closed"] : [])];
+  const [open, ...others] = await Promise.all(states.map((state) => read({ state })));
+  const shown = [...open, ...others.flat().sort((one, other) => other.opened_ms - one.opened_ms)];
+  find("count").textContent = plural("alerts.open", open.length) + (only ? ` · ${only}` : "");
+  if (!only) tellBar(open.length);
   table("alerts", [
     { title: "fleet.column.status", value: stateTag },
     { title: "alerts.kind", value: (row) => h("b", {}, word("alert", row.kind)) },

@@ -4,7 +4,7 @@
 import { attempt, fill, find, h, t } from "./page.js";
 
 /** @typedef {{name: string, label: string, type?: string, options?: [string, string][], required?: boolean, value?: string,
- *   step?: string, pattern?: string, hint?: string}} Field */
+ *   step?: string, min?: number, max?: number, pattern?: string, hint?: string}} Field */
 
 /**
  * @param {string} title key of the heading @param {Field[]} fields @param {string} button key of its text
@@ -38,7 +38,8 @@ export function tell(title, ...content) {
 /** @param {string} text @returns {HTMLElement} a secret to copy, never to be shown again */
 export const secret = (text) => h("div", {}, h("p", {}, t("operate.once")), h("code", { class: "secret", tabindex: "0" }, text));
 
-/** @param {string} question @param {() => Promise<void>} action Asks before what can't be taken back. */
-export function ask(question, action) {
+/** @param {string} question @param {() => Promise<void>} action @param {() => void} [otherwise] Asks before what can't be taken back. */
+export function ask(question, action, otherwise = () => {}) {
   if (confirm(question)) attempt(action);
+  else otherwise();
 }

@@ -1,6 +1,7 @@
 // @ts-check
 /** The map: country outlines from this server, the operator's own tiles if there are any, and a mark for each trap. */
 
+import { basemap } from "./basemap.js";
 import { colour, context, h, number, onTheme, percent, plural, t, word } from "./page.js";
 import { SHAPES, stateMark } from "./marks.js";
 
@@ -115,7 +116,7 @@ export class FleetMap {
     }
     readColours();
     this.Mark = traps(L);
-    this.map = L.map(place, { preferCanvas: true, zoomControl: true, attributionControl: Boolean(context.map.attribution), minZoom: 1, maxZoom: 19, zoomSnap: 0.5, worldCopyJump: true });
+    this.map = L.map(place, { preferCanvas: true, zoomControl: true, attributionControl: Boolean(context.map.tiles), minZoom: 1, maxZoom: 19, zoomSnap: 0.5, worldCopyJump: true });
     this.map.attributionControl?.setPrefix(false);
     this.map.setView([5, 0], 1.5);
     L.control.scale({ imperial: false }).addTo(this.map);
@@ -127,7 +128,7 @@ export class FleetMap {
   async ground() {
     const { L, map } = this;
     map.createPane("outlines").style.zIndex = "150";
-    if (context.map.tiles) L.tileLayer(context.map.tiles, { attribution: context.map.attribution, maxZoom: 19 }).addTo(map);
+    basemap(L, map);
     const answer = await fetch("/static/vendor/outlines.json");
     if (!answer.ok) return;
     const found = await answer.json();

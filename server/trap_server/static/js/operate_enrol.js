@@ -12,7 +12,7 @@ export async function show(panel) {
   fill(panel, form("enrol.title", [
     { name: "tenant", label: "enrol.tenant", value: tenant, ...name },
     { name: "trap", label: "enrol.trap", hint: "enrol.name_rule", ...name },
-    { name: "hours", label: "enrol.hours", type: "number", value: "72" },
+    { name: "hours", label: "enrol.hours", type: "number", min: 1, max: 8760, value: "72" },
   ], "enrol.make", async (values) => {
     const made = await api("/api/v1/enrolments", { method: "POST", body: { tenant: values.tenant, trap: values.trap, hours: Number(values.hours) } });
     tell(t("enrol.made", { trap: `${made.tenant}/${made.trap}` }), h("p", {}, t("enrol.card")),

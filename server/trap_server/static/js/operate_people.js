@@ -29,11 +29,17 @@ export async function show(panel) {
   }), h("section", { class: "card flush" }, h("header", {}, h("h2", {}, t("operate.people"))), h("div", { class: "scroll", id: "people", tabindex: "0", role: "region", "aria-label": t("operate.people") })));
   table("people", [
     { title: "people.name", value: (row) => h("b", {}, row.name) },
-    { title: "people.role", value: (row) => h("select", { "aria-label": `${t("people.role")}: ${row.name}`, disabled: row.name === context.person?.name, onchange: (/** @type {any} */ event) => ask(t("people.role_sure", { name: row.name }), change(row, { role: event.target.value })) }, ROLES.map((role) => h("option", { value: role, selected: role === row.role }, t(`role.${role}`)))) },
+    { title: "people.role", value: (row) => h("select", { "aria-label": `${t("people.role")}: ${row.name}`, disabled: row.name === context.person?.name, onchange: (/** @type {any} */ event) => ask(t("people.role_sure", { name: row.name }), change(row, { role: event.target.value }), () => (event.target.value = row.role)) }, ROLES.map((role) => h("option", { value: role, selected: role === row.role }, t(`role.${role}`)))) },
     { title: "fleet.column.status", value: (row) => h("span", { class: `tag ${row.disabled ? "bad" : row.has_password ? "good" : "warn"}` }, t(row.disabled ? "people.disabled" : row.has_password ? "people.active" : "people.waiting")) },
     { title: "people.since", value: (row) => day(row.created_ms) },
     { title: "", value: (row) => h("div", { class: "row-actions" },
       button("people.link", () => ask(t("people.link_sure", { name: row.name }), async () => invited(await api(`/api/v1/people/${row.name}/link`, { method: "POST" })))),
-      row.name === context.person?.name ? null : button(row.disabled ? "people.enable" : "people.disable", () => ask(t("people.sure", { name: row.name }), change(row, { disabled: !row.disabled })), "danger")) },
+      row.name === context.person?.name ? [] : [
+        button(row.disabled ? "people.enable" : "people.disable", () => ask(t("people.sure", { name: row.name }), change(row, { disabled: !row.disabled }))),
+        button("people.remove", () => ask(t("people.remove_sure", { name: row.name }), async () => {
+          await api(`/api/v1/people/${row.name}`, { method: "DELETE" });
+          await again();
+        }), "danger"),
+      ]) },
   ], people, "people.none");
 }

@@ -12,7 +12,7 @@ export async function show(panel) {
   fill(panel, form("tokens.add", [
     { name: "name", label: "tokens.name", required: true },
     { name: "role", label: "people.role", options: roleOptions() },
-    { name: "days", label: "tokens.days", type: "number", value: "365" },
+    { name: "days", label: "tokens.days", type: "number", min: 1, max: 3650, value: "365" },
   ], "tokens.make", async (values) => {
     const expires_ms = values.days ? Date.now() + Number(values.days) * DAY_MS : null;
     const answer = await api("/api/v1/tokens", { method: "POST", body: { name: values.name, role: values.role, expires_ms } });

@@ -3,12 +3,13 @@
 
 import {
   api, attempt, clock, clockSeconds, context, DASH, day, DAY_MS, dayAndTime, duration, fill, find, h, HOUR_MS, may, moment,
-  night, number, percent, plural, Refused, say, svg, t, word,
+  night, number, percent, plural, say, svg, t, word,
 } from "./page.js";
 import { canDraw, Chart, steps } from "./charts.js";
 import { listen } from "./live.js";
 import { stateMark } from "./marks.js";
 import { femaleShare } from "./ratio.js";
+import { offerSnapshot, showPictures } from "./trap_pictures.js";
 
 /**
  * @typedef {[number, number, number]} Interval estimate, lower and upper bound
@@ -316,28 +317,9 @@ function showGaps(period) {
     : h("p", { class: "soft" }, t("gaps.none")));
 }
 
-async function showEvidence() {
-  const { evidence } = await optional(`${path}/evidence?limit=12`, { evidence: [] });
-  fill("evidence", evidence.length ? evidence.map((/** @type {any} */ one) => h("figure", {},
-    h("a", { href: one.jpeg }, h("img", { src: one.jpeg, loading: "lazy", alt: t("evidence.alt", { label: word("class", one.label ?? "") }) })),
-    h("figcaption", {}, word("class", one.label ?? one.kind), one.scores?.[one.label] !== undefined ? ` ${number(one.scores[one.label], 2)}` : "", h("small", {}, moment(one.wall_ms, zone)))))
-    : h("p", { class: "soft" }, t("evidence.none")));
-}
-
-/** @param {string} address @param {any} otherwise @returns {Promise<any>} for a part that this server may not have */
-async function optional(address, otherwise) {
-  try {
-    return await api(address);
-  } catch (error) {
-    if (error instanceof Refused && [404, 405].includes(error.status)) return otherwise;
-    throw error;
-  }
-}
-
 async function showNotes() {
-  const answer = await optional(`${path}/notes`, null);
-  find("note-form").hidden = answer === null || !may("operator");
-  const notes = answer?.notes ?? [];
+  const { notes } = await api(`${path}/notes`);
+  find("note-form").hidden = !may("operator");
   fill("notes", notes.length ? notes.map((/** @type {any} */ note) => h("li", {}, h("span", {}, note.kind ? h("span", { class: "tag" }, word("note", note.kind)) : null, ` ${note.text}`), h("small", {}, `${dayAndTime(note.at_ms, zone)} · ${note.by ?? ""}`)))
     : h("li", { class: "soft" }, t("note.none")));
 }
@@ -391,7 +373,7 @@ async function loadTrap() {
 
 async function loadRest() {
   await refresh();
-  await Promise.all([showHealth(), showEvidence(), showNotes(), drawProfile(), rowsOf("nights", SEASON).then((rows) => {
+  await Promise.all([showHealth(), showPictures(zone), showNotes(), drawProfile(), rowsOf("nights", SEASON).then((rows) => {
     season = ofRows(rows, 0, Date.now(), DAY_MS).stretches;
     return drawShares(season.slice(-60));
   })]);
@@ -399,6 +381,7 @@ async function loadRest() {
 
 function start() {
   canDraw().then((can) => find("no-curves").toggleAttribute("hidden", can));
+  offerSnapshot();
   switches("periods", "period", (period) => {
     view.period = period;
     attempt(refresh);
