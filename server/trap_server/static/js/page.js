@@ -239,10 +239,6 @@ function settle() {
     remember("language", chosen.value);
     location.reload();
   });
-  document.getElementById("sign-out")?.addEventListener("click", () => attempt(async () => {
-    await api("/api/v1/logout", { method: "POST" });
-    location.assign("/login");
-  }));
 }
 
 settle();
