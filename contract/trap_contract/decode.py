@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trap_contract.detections import Detections, FloatArray
 from trap_contract.manifest import HeadSpec, InputSpec, OutputSpec
-from trap_contract.suppression import suppress
+from trap_contract.suppression import Index, suppress, suppress_many
 
 Tensor = NDArray[Any]
 
@@ -40,46 +40,71 @@ VALIDATION = DecodeSettings(threshold=0.001, iou=0.7, every_class=True)
 
 def decode(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
     """Boxes of one picture, best first, in input px; `outputs` in the order of head.outputs, batch of one."""
-    if head.kind == "split":
-        found = Detections.joined([_at_stride(outputs, head, place, settings) for place in head.places])
-    else:
-        found = _whole(outputs[0], head, spec, settings)
+    found, _ = _found(outputs, head, spec, settings)
     return suppress(found, settings.iou, class_aware=settings.every_class, limit=settings.limit)
+
+
+def decode_many(
+    batch: Sequence[Sequence[Tensor]], head: HeadSpec, spec: InputSpec, settings: DecodeSettings
+) -> tuple[Detections, Index]:
+    """What `decode` gives for each picture, one after the other, and the number of the picture that each box is of.
+
+    For many pictures in which there is little: what takes the time then is the number of steps.
+    """
+    found, pictures = _found([np.concatenate(parts) for parts in zip(*batch, strict=True)], head, spec, settings)
+    return suppress_many(found, pictures, settings.iou, class_aware=settings.every_class, limit=settings.limit)
+
+
+def _found(
+    outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings
+) -> tuple[Detections, Index]:
+    """Boxes that reach the threshold, by stride and there by picture, and which picture each is of."""
+    if head.kind == "decoded":
+        return _whole(outputs[0], head, spec, settings)
+    parts = [_at_stride(outputs, head, place, settings) for place in head.places]
+    return Detections.joined([found for found, _ in parts]), np.concatenate([pictures for _, pictures in parts])
 
 
 def _at_stride(
     outputs: Sequence[Tensor], head: HeadSpec, place: tuple[int, int, int], settings: DecodeSettings
-) -> Detections:
+) -> tuple[Detections, Index]:
     stride, box_place, cls_place = place
     logits, rows, columns = _by_anchor(outputs[cls_place], head.layout)
     cls_spec, box_spec = head.outputs[cls_place], head.outputs[box_place]
     anchors, classes = _candidates(logits, _least(_logit(settings.threshold), cls_spec), settings.every_class)
     if not len(anchors):
-        return Detections.empty()
+        return Detections.empty(), anchors
     bins, *_ = _by_anchor(outputs[box_place], head.layout)
     scores = _sigmoid(_real(logits[anchors, classes], cls_spec))
     distances = _expected(_real(bins[anchors], box_spec), head.reg_max)
-    centres = _centres(rows, columns)[anchors]
+    pictures, cells = np.divmod(anchors, rows * columns)
+    centres = _centres(rows, columns)[cells]
     corners = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
-    return Detections(corners * np.float32(stride), scores, classes)
+    return Detections(corners * np.float32(stride), scores, classes), pictures
 
 
-def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
-    rows, output_spec = output[0].T, head.outputs[0]
+def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> tuple[Detections, Index]:
+    rows, output_spec = _by_row(output), head.outputs[0]
     anchors, classes = _candidates(rows[:, 4:], _least(settings.threshold, output_spec), settings.every_class)
     scores = _real(rows[anchors, classes + 4], output_spec)
     centre_boxes = _real(rows[anchors, :4], output_spec)
     if head.box_unit == "relative":
         centre_boxes = centre_boxes * np.array([spec.width, spec.height] * 2, np.float32)
     centres, halves = centre_boxes[:, :2], centre_boxes[:, 2:] / 2
-    return Detections(np.concatenate([centres - halves, centres + halves], axis=1), scores, classes)
+    boxes = np.concatenate([centres - halves, centres + halves], axis=1)
+    return Detections(boxes, scores, classes), anchors // output.shape[2]
 
 
 def _by_anchor(output: Tensor, layout: str) -> tuple[Tensor, int, int]:
-    """A (1, H, W, C) or (1, C, H, W) map as (H*W, C), H and W."""
+    """A (N, H, W, C) or (N, C, H, W) map as (N*H*W, C), H and W."""
     if layout == "NHWC":
         return output.reshape(-1, output.shape[3]), *output.shape[1:3]
-    return output.reshape(output.shape[1], -1).T, *output.shape[2:4]
+    return _by_row(output.reshape(*output.shape[:2], -1)), *output.shape[2:4]
+
+
+def _by_row(output: Tensor) -> Tensor:
+    """(N, C, A) as (N*A, C)."""
+    return output[0].T if len(output) == 1 else output.transpose(0, 2, 1).reshape(-1, output.shape[1])
 
 
 @lru_cache
@@ -89,7 +114,7 @@ def _centres(rows: int, columns: int) -> FloatArray:
     return np.stack([x, y], axis=1) + np.float32(0.5)
 
 
-def _candidates(scores: Tensor, limit: float, every_class: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _candidates(scores: Tensor, limit: float, every_class: bool) -> tuple[Index, Index]:
     """Anchor and class of each score at or above the limit; one class an anchor unless every_class."""
     is_enough = scores >= limit
     if every_class:

@@ -40,7 +40,7 @@ class Detections:
             np.concatenate([part.classes for part in parts]),
         )
 
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> "Detections":
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Detections":
         """The boxes at these positions."""
         return Detections(self.boxes[index], self.scores[index], self.classes[index])
 

@@ -1,16 +1,19 @@
 """A bundle ready to count: a picture goes in, boxes in picture px come out."""
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from trap_contract.bundle import bundle_digest, read_manifest
 from trap_contract.crew import Crew
-from trap_contract.decode import DecodeSettings, Tensor, decode
+from trap_contract.decode import DecodeSettings, Tensor, decode, decode_many
 from trap_contract.detections import Detections
 from trap_contract.errors import BundleError
-from trap_contract.letterbox import Pixels, letterbox
+from trap_contract.letterbox import Pixels, Placement, letterbox
 from trap_contract.manifest import InputSpec, Manifest
 from trap_contract.packing import Packer
 from trap_contract.runtimes import Runtime, TensorInfo, open_runtime
@@ -35,6 +38,7 @@ class Detector:
     sha256: str
     _crew: Crew[Worker]
     _order: tuple[int, ...]
+    _inputs: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def load(cls, path: Path, threads: int = 1, threshold: float | None = None, *, tiled: bool = False) -> Self:
@@ -67,11 +71,29 @@ class Detector:
 
     def detect(self, picture: Pixels) -> Detections:
         """Boxes of one BGR picture (H, W, 3), best first, in its px."""
-        return self._seen_by(self._crew.workers[0], picture)
+        spec, worker = self.manifest.input, self._crew.workers[0]
+        canvas, placement = letterbox(picture, spec.width, spec.height, spec.letterbox_fill)
+        outputs = self._in_order(worker.runtime.run(worker.packer.pack(canvas)))
+        found = decode(outputs, self.manifest.head, spec, self.settings)
+        return Detections(placement.undo(found.boxes), found.scores, found.classes)
 
     def detect_many(self, pictures: Sequence[Pixels]) -> list[Detections]:
-        """Boxes of each picture, in its px; side by side if the detector was loaded for tiles."""
-        return self._crew.map(self._seen_by, pictures)
+        """Boxes of each picture, in its px; side by side if the detector was loaded for tiles.
+
+        Everything is packed before the model runs, and decoded after it, at once: between two runs of a model the
+        caches hold nothing else, and threads would wait for the interpreter's lock.
+        """
+        if not pictures:
+            return []
+        self._inputs.extend(self._crew.workers[0].packer.empty() for _ in range(len(pictures) - len(self._inputs)))
+        placements = self._crew.map(self._pack, list(zip(pictures, self._inputs, strict=False)))
+        outputs = self._crew.map(self._run, self._inputs[: len(pictures)])
+        found, numbers = decode_many(outputs, self.manifest.head, self.manifest.input, self.settings)
+        bounds = np.searchsorted(numbers, np.arange(len(pictures) + 1))
+        parts = [found.take(slice(first, last)) for first, last in itertools.pairwise(bounds)]
+        return [
+            replace(part, boxes=placement.undo(part.boxes)) for part, placement in zip(parts, placements, strict=True)
+        ]
 
     def detect_tiled(self, picture: Pixels, size: int, overlap: int = DEFAULT_OVERLAP) -> Detections:
         """Boxes of a board larger than the model's input, seen in square tiles of `size` px, each insect once."""
@@ -84,12 +106,14 @@ class Detector:
         """Raw outputs in the manifest's order."""
         return self._in_order(self.runtime.run(tensor))
 
-    def _seen_by(self, worker: Worker, picture: Pixels) -> Detections:
-        spec = self.manifest.input
+    def _pack(self, worker: Worker, item: tuple[Pixels, Tensor]) -> Placement:
+        spec, (picture, tensor) = self.manifest.input, item
         canvas, placement = letterbox(picture, spec.width, spec.height, spec.letterbox_fill)
-        outputs = self._in_order(worker.runtime.run(worker.packer.pack(canvas)))
-        found = decode(outputs, self.manifest.head, spec, self.settings)
-        return Detections(placement.undo(found.boxes), found.scores, found.classes)
+        worker.packer.pack(canvas, tensor)
+        return placement
+
+    def _run(self, worker: Worker, tensor: Tensor) -> list[Tensor]:
+        return self._in_order(worker.runtime.run(tensor))
 
     def _in_order(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         return [outputs[place] for place in self._order]

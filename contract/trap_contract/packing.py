@@ -12,27 +12,34 @@ _SHIFTED = np.arange(-128, 128, dtype=np.int8)
 
 
 class Packer:
-    """Packs letterboxed BGR pictures into the one tensor that it owns."""
+    """Packs letterboxed BGR pictures into tensors."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._table = pixel_table(spec)
         self._is_shift = bool(np.array_equal(self._table, _SHIFTED))
+        self._is_nhwc = spec.layout == "NHWC"
         self._rgb = np.zeros((spec.height, spec.width, 3), np.uint8)
-        self._stored = np.zeros(self._rgb.shape, spec.dtype)
-        self._tensor = self._stored[None] if spec.layout == "NHWC" else np.zeros(spec.shape, spec.dtype)
+        self._turned = np.zeros(self._rgb.shape, spec.dtype)
+        self._own = np.zeros(spec.shape, spec.dtype)
 
-    def pack(self, canvas: Pixels) -> Tensor:
-        """A picture (height, width, 3) as the input tensor, valid until the next call."""
+    def empty(self) -> Tensor:
+        """A tensor to pack into."""
+        return np.zeros_like(self._own)
+
+    def pack(self, canvas: Pixels, into: Tensor | None = None) -> Tensor:
+        """A picture (height, width, 3) as the input tensor: `into`, or the packer's own, valid until the next call."""
+        tensor = self._own if into is None else into
+        stored = tensor[0] if self._is_nhwc else self._turned
         cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB, dst=self._rgb)
         if self._is_shift:  # ten times as fast as looking each value up
-            np.bitwise_xor(self._rgb, 128, out=self._stored.view(np.uint8))
-        elif self._stored.dtype == self._table.dtype:
-            cv2.LUT(self._rgb, self._table, dst=self._stored)
+            np.bitwise_xor(self._rgb, 128, out=stored.view(np.uint8))
+        elif stored.dtype == self._table.dtype:
+            cv2.LUT(self._rgb, self._table, dst=stored)
         else:
-            self._stored[...] = cv2.LUT(self._rgb, self._table)
-        if self._tensor.base is not self._stored:
-            self._tensor[0] = self._stored.transpose(2, 0, 1)
-        return self._tensor
+            stored[...] = cv2.LUT(self._rgb, self._table)
+        if not self._is_nhwc:
+            tensor[0] = stored.transpose(2, 0, 1)
+        return tensor
 
 
 def pixel_table(spec: InputSpec) -> Tensor:

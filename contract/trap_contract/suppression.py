@@ -30,16 +30,40 @@ def suppress(found: Detections, iou: float, *, class_aware: bool, limit: int = 3
     if len(found) < 2:
         return found
     order = np.argsort(-found.scores, kind="stable")
-    boxes = found.boxes
-    if class_aware:
-        span = boxes.max() - boxes.min() + 1
-        boxes = boxes + found.classes[:, None].astype(np.float32) * span
-    boxes = boxes[order]
+    boxes = _apart(found, class_aware)[order]
 
     def overlap(rows: Index, columns: Index) -> NDArray[np.bool_]:
         return iou_matrix(boxes[rows], boxes[columns]) > iou
 
     return found.take(order[[index for index, _ in greedy_groups(len(boxes), overlap, limit)]])
+
+
+def suppress_many(
+    found: Detections, pictures: Index, iou: float, *, class_aware: bool, limit: int
+) -> tuple[Detections, Index]:
+    """The same in each of several pictures: what is kept of the first, then of the second, and which picture it is."""
+    order = np.lexsort((-found.scores, pictures))
+    boxes, pictures = _apart(found, class_aware)[order], pictures[order]
+
+    def overlap(rows: Index, columns: Index) -> NDArray[np.bool_]:
+        matrix = np.zeros((len(rows), len(columns)), bool)
+        near = columns[: np.searchsorted(pictures[columns], pictures[rows[-1]], side="right")]
+        is_one_picture = pictures[rows, None] == pictures[near]
+        matrix[:, : len(near)] = is_one_picture & (iou_matrix(boxes[rows], boxes[near]) > iou)
+        return matrix
+
+    kept = np.array([index for index, _ in greedy_groups(len(boxes), overlap, len(boxes))], np.int64)
+    kept = kept[np.arange(len(kept)) - np.searchsorted(pictures[kept], pictures[kept]) < limit]
+    return found.take(order[kept]), pictures[kept]
+
+
+def _apart(found: Detections, class_aware: bool) -> FloatArray:
+    """The boxes, those of each class in a place of their own if classes are to be told apart."""
+    if not class_aware or not len(found):
+        return found.boxes
+    span = found.boxes.max() - found.boxes.min() + 1
+    moved: FloatArray = found.boxes + found.classes[:, None].astype(np.float32) * span
+    return moved
 
 
 def greedy_groups(

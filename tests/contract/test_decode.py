@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trap_contract.decode import VALIDATION, DecodeSettings, decode
+from trap_contract.decode import VALIDATION, DecodeSettings, decode, decode_many
 from trap_contract.detections import Detections
 from trap_contract.manifest import HeadSpec, InputSpec, OutputSpec, Quantisation
 
@@ -232,3 +232,30 @@ def test_a_head_may_name_its_outputs_in_any_order() -> None:
 def test_a_split_head_that_is_not_pairs_is_refused(outputs: list[dict[str, Any]]) -> None:
     with pytest.raises(ValueError, match="one box and one cls output for every stride"):
         HeadSpec.model_validate({"kind": "split", "outputs": outputs})
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 5),
+    kind=st.sampled_from(["NCHW", "NHWC", "decoded"]),
+    settings=st.builds(
+        DecodeSettings,
+        st.sampled_from([0.3, 0.61, 0.99]),
+        every_class=st.booleans(),
+        limit=st.sampled_from([2, 300]),
+    ),
+)
+def test_many_pictures_decoded_at_once_give_what_each_gives_alone(
+    seed: int, count: int, kind: str, settings: DecodeSettings
+) -> None:
+    rng = np.random.default_rng(seed)
+    if kind == "decoded":
+        head = decoded_head("relative")
+        batch = [[rng.random((1, 7, 30), np.float32)] for _ in range(count)]
+    else:
+        head = split_head((16, 32), kind)
+        batch = [as_layout(random_maps(rng, head, 3), kind) for _ in range(count)]
+    found, pictures = decode_many(batch, head, INPUT, settings)
+    alone = [decode(outputs, head, INPUT, settings) for outputs in batch]
+    assert pictures.tolist() == [number for number, one in enumerate(alone) for _ in range(len(one))]
+    assert rows_of(found).tolist() == rows_of(Detections.joined(alone)).tolist()

@@ -14,6 +14,7 @@ from trap_contract.packing import Packer, pixel_table
 
 from contract.graphs import CLASSES, SIDE, STOCK, make_manifest, write_onnx, write_openvino
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
 BGR = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}
 
 
@@ -77,6 +78,29 @@ def test_a_board_is_seen_tile_by_tile_by_however_many(tmp_path: Path, threads: i
     board = np.concatenate([painted(32, nw="red"), painted(32, se="blue")], axis=1)
     found = detector.detect_tiled(board, SIDE, overlap=0)
     assert sorted(found.boxes.tolist()) == [[1, 3, 15, 13], [49, 19, 63, 29]]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kind", ["onnx", "openvino", "tflite"])
+def test_pictures_seen_together_give_what_each_gives_alone(tmp_path: Path, kind: str, threads: int) -> None:
+    files = {"onnx": "m.onnx", "openvino": "m_openvino", "tflite": "m.tflite"}
+    bundle = tmp_path / files[kind]
+    if kind == "tflite":
+        bundle = MODELS / "yolov8n_kd.tflite"
+    elif kind == "onnx":
+        own_bundle(bundle)
+    else:
+        embed_manifest(write_openvino(bundle), make_manifest("openvino"))
+    detector = Detector.load(bundle, threads, tiled=True)
+    rng = np.random.default_rng(0)
+    pictures = [painted(64, nw="red", se="blue"), painted(96, sw="green"), np.zeros((32, 64, 3), np.uint8)]
+    pictures += [rng.integers(0, 255, (300, 200, 3), np.uint8)]
+    together, alone = detector.detect_many(pictures), [detector.detect(picture) for picture in pictures]
+    for one, other in zip(together, alone, strict=True):
+        assert one.boxes.tolist() == other.boxes.tolist()
+        assert (one.scores.tolist(), one.classes.tolist()) == (other.scores.tolist(), other.classes.tolist())
+    assert [len(found) for found in detector.detect_many(pictures[:1])] == [len(alone[0])]
+    assert detector.detect_many([]) == []
 
 
 def test_the_threshold_of_the_caller_wins_over_the_manifest(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Runtime(Protocol):
     outputs: tuple[TensorInfo, ...]
 
     def run(self, tensor: Tensor) -> list[Tensor]:
-        """Outputs for one input tensor; the arrays are valid until the next call."""
+        """Outputs for one input tensor; the arrays are the caller's."""
         ...
 
 

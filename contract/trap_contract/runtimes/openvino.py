@@ -35,7 +35,7 @@ class OpenvinoRuntime:
         """Outputs for one input tensor."""
         self._request.set_input_tensor(openvino.Tensor(tensor, shared_memory=True))
         self._request.infer()
-        return [self._request.get_output_tensor(place).data for place in range(len(self.outputs))]
+        return [self._request.get_output_tensor(place).data.copy() for place in range(len(self.outputs))]
 
 
 def _info(port: openvino.ConstOutput) -> TensorInfo:
