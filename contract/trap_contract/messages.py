@@ -37,7 +37,8 @@ Value = str | int | float | bool | None
 
 Semantics = Literal["occupancy", "arrivals", "catch_delta"]
 BoardChange = Literal["emptied", "moved"]
-GapReason = Literal["no_frame", "unreadable", "overload", "start", "stop", "schedule", "camera", "disk"]
+GapReason = Literal["no_frame", "unreadable", "dark", "overload", "start", "stop", "schedule", "camera", "disk"]
+"""`dark`: frames came that show nothing, for want of light or for too much of it."""
 Throttle = Literal[
     "under_voltage", "frequency_capped", "throttled", "soft_temperature_limit",
     "under_voltage_before", "frequency_capped_before", "throttled_before", "soft_temperature_limit_before",

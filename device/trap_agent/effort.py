@@ -5,7 +5,7 @@ from typing import Literal
 
 from trap_contract.messages import Gap, GapReason
 
-FrameFate = Literal["observed", "unreadable", "overload"]
+FrameFate = Literal["observed", "unreadable", "dark", "overload"]
 Absence = Literal["no_frame", "camera", "schedule"]
 """Why a frame is missing: it came late or not at all, the source had told that it was lost, or the trap sleeps."""
 
@@ -19,7 +19,7 @@ class Timeline:
     A frame stands for the time since the frame before it, or since the window began; when a frame is missing between
     them, for one frame interval only, and the rest is `no_frame`. The time from the last frame to the window's end goes
     by the same rule to that last frame. Where the source reported its loss, `camera` stands for `no_frame`. Only
-    analysed frames observe: one that could not be read or was pushed out by a newer one makes a gap of its time.
+    analysed frames observe: one that is unreadable or dark, or was pushed out by a newer one, makes a gap of its time.
     """
 
     def __init__(self, start_s: float, end_s: float, interval_s: float, begun_s: float, absence: Absence) -> None:
@@ -59,7 +59,7 @@ class Timeline:
         self._reached_s = until_s
 
 
-_REASONS: tuple[GapReason, ...] = ("start", "schedule", "camera", "no_frame", "unreadable", "overload", "stop")
+_REASONS: tuple[GapReason, ...] = ("start", "schedule", "camera", "no_frame", "unreadable", "dark", "overload", "stop")
 
 
 def _gaps(seconds: dict[str, float]) -> list[Gap]:

@@ -59,6 +59,11 @@ def read_picture_quality(pixels: NDArray[np.uint8]) -> Reading:
     return Reading(sharpness=float(cv2.Laplacian(grey, cv2.CV_64F).var()), brightness=float(grey.mean()))
 
 
+def shows_nothing(pixels: NDArray[np.uint8]) -> bool:
+    """Whether a picture (H, W, 3) is dark or overexposed, by every 16th px: a zero in it would mean nothing."""
+    return not DARK <= float(pixels[::16, ::16].mean()) <= BRIGHT
+
+
 def median_of(readings: list[Reading]) -> Reading:
     """The middle one, in each value; `readings` must not be empty."""
     return Reading(

@@ -8,6 +8,7 @@ from trap_contract.detections import Detections
 
 from trap_agent.counting import analyse
 from trap_agent.feeds import Feed
+from trap_agent.lens import shows_nothing
 from trap_agent.regions import Regions, TileDetector
 from trap_agent.sinks import Sink
 from trap_agent.slot import Taken
@@ -15,7 +16,7 @@ from trap_agent.sources import Frame
 from trap_agent.windows import Draft, WindowSeries
 
 OnAnalysed = Callable[[Frame, Detections], None]
-"""Told of every analysed frame and what was found in it."""
+"""Told of every frame that was analysed, or found dark, and what was found in it."""
 
 _TICK_S = 0.25
 """How long a missing frame is waited for before the clock is looked at again."""
@@ -68,10 +69,15 @@ class Observer:
         if frame.pixels is None:
             self._series.unreadable(frame.at)
             return
-        analysis = analyse(self._detector, frame.pixels, self._tile)
-        self._series.analysed(frame.at, analysis.found, analysis.latency_ms, analysis.looks)
+        if shows_nothing(frame.pixels):
+            self._series.dark(frame.at)
+            found = Detections.empty()
+        else:
+            analysis = analyse(self._detector, frame.pixels, self._tile)
+            self._series.analysed(frame.at, analysis.found, analysis.latency_ms, analysis.looks)
+            found = analysis.found
         if self._on_analysed is not None:
-            self._on_analysed(frame, analysis.found)
+            self._on_analysed(frame, found)
 
     def _hand_over(self, drafts: Iterable[Draft]) -> None:
         for draft in drafts:

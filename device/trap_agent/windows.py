@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,10 @@ class WindowSeries:
         """Note a frame that came and could not be read."""
         self._open.frame(at, "unreadable")
 
+    def dark(self, at: Moment) -> None:
+        """Note a frame that shows nothing."""
+        self._open.frame(at, "dark")
+
     def dropped(self, at: Moment) -> None:
         """Note a frame that a newer one replaced before it could be analysed."""
         self._open.frame(at, "overload")
@@ -89,7 +94,7 @@ class _OpenWindow:
         self.start_s = start_s
         self._plan = plan
         self.timeline = Timeline(start_s, self.end_s, plan.interval_s, begun_s, absence)
-        self._fates: dict[FrameFate, int] = {"observed": 0, "unreadable": 0, "overload": 0}
+        self._fates: dict[FrameFate, int] = dict.fromkeys(get_args(FrameFate), 0)
         self._counts: list[NDArray[np.int64]] = []
         self._scores = np.zeros(len(plan.classes))
         self._latencies_ms: list[float] = []

@@ -43,7 +43,9 @@ def test_a_camera_that_never_gave_a_frame_is_the_cameras_gap():
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 4), st.sampled_from(["observed", "unreadable", "overload", "lost"])), max_size=20)
+    st.lists(
+        st.tuples(st.floats(0, 4), st.sampled_from(["observed", "unreadable", "dark", "overload", "lost"])), max_size=20
+    )
 )
 def test_every_second_is_observed_or_a_gap(events):
     line, at_s = timeline(), 0.0

@@ -14,7 +14,7 @@ from trap_contract.errors import SourceError
 from device.collectors import wait_until
 from device.samples import SetClock, found, moment, plan
 
-PIXELS = np.zeros((8, 8, 3), np.uint8)
+PIXELS = np.full((8, 8, 3), 100, np.uint8)
 
 
 class Script:
@@ -184,3 +184,22 @@ def test_a_fault_in_the_capture_thread_is_raised_where_frames_are_taken():
     feed = LiveFeed(source, SystemClock(), np.random.default_rng(0))
     with pytest.raises(ZeroDivisionError):
         wait_until(lambda: feed.take(0.1).has_ended, "the fault")
+
+
+@pytest.mark.parametrize("value", [0, 7, 250, 255])
+def test_a_picture_that_shows_nothing_is_a_gap_and_no_zero_and_the_watchdog_hears_of_it(value):
+    blank, ended, sink, told = (
+        np.full((40, 60, 3), value, np.uint8),
+        Taken(None, moment(110), has_ended=True),
+        Kept(),
+        [],
+    )
+    frames = [Taken(Frame(blank, moment(second)), moment(second)) for second in range(101, 110)]
+    series = WindowSeries(plan(10, 1.0), moment(100))
+    Observer(Quick(), None, series, sink, lambda _, seen: told.append(len(seen))).watch(
+        Said(*frames, ended, ended), threading.Event()
+    )
+    (window,) = sink.windows
+    assert {gap.reason: gap.seconds for gap in window.effort.gaps} == {"dark": 10}
+    assert (window.counts, window.effort.frames_seen, window.effort.frames_analysed) == (None, 9, 0)
+    assert told == [0] * 9

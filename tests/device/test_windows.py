@@ -187,7 +187,7 @@ def test_a_clock_that_starts_at_1970_gives_no_negative_time():
 EVENTS = st.lists(
     st.tuples(
         st.floats(0, 7),
-        st.sampled_from(["analysed", "unreadable", "dropped", "silence"]),
+        st.sampled_from(["analysed", "unreadable", "dark", "dropped", "silence"]),
         st.lists(st.integers(0, 4), max_size=6),
     ),
     max_size=40,
