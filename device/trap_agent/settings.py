@@ -5,13 +5,13 @@ over defaults. So a technician's file can be corrected from afar, and what a uni
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic import ConfigDict, ValidationError
 from trap_contract.errors import ConfigError
 from trap_contract.settings import CountFields, TrapFields
 from trap_contract.toml_lines import line_of
@@ -20,10 +20,10 @@ _ENV_PREFIX = "TRAP_"
 _BESIDE = ("ca", "cert", "key", "trust")
 
 
-class CountSettings(CountFields, BaseSettings):
+class CountSettings(CountFields):
     """What counting a picture needs, from every place."""
 
-    model_config = SettingsConfigDict(env_prefix=_ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class AgentSettings(TrapFields, CountSettings):
@@ -59,7 +59,8 @@ def _layers(
     kind: type[CountSettings], flags: Mapping[str, object], file: Path | None, afar: Mapping[str, object]
 ) -> list[tuple[Callable[[str], str], dict[str, object]]]:
     text, in_file = _read(file) if file else ("", {})
-    environment = EnvSettingsSource(kind)()
+    variables = {name: os.environ.get(_ENV_PREFIX + name.upper()) for name in kind.model_fields}
+    environment = {name: text for name, text in variables.items() if text}
     given = {name: value for name, value in flags.items() if value is not None}
     return [
         (lambda name: f"{file}, line {line_of(text, name)}, {name}", in_file),

@@ -46,7 +46,7 @@ def write_bundle(path: Path) -> Path:
 
 def paint(*quadrants: str | None) -> NDArray[np.uint8]:
     """A BGR picture with these classes, at most four, in its quadrants; None leaves one empty: grey, not dark."""
-    pixels = np.full((SIDE, SIDE, 3), 20, np.uint8)
+    pixels = np.full((SIDE, SIDE, 3), 12, np.uint8)
     half = SIDE // 2
     for place, name in enumerate(quadrants):
         if name is not None:
