@@ -60,7 +60,7 @@ def _layers(
 ) -> list[tuple[Callable[[str], str], dict[str, object]]]:
     text, in_file = _read(file) if file else ("", {})
     variables = {name: os.environ.get(_ENV_PREFIX + name.upper()) for name in kind.model_fields}
-    environment = {name: text for name, text in variables.items() if text}
+    environment: dict[str, object] = {name: text for name, text in variables.items() if text}
     given = {name: value for name, value in flags.items() if value is not None}
     return [
         (lambda name: f"{file}, line {line_of(text, name)}, {name}", in_file),
