@@ -52,12 +52,12 @@ async function load() {
   if (!only) tellBar(open.length);
   table("alerts", [
     { title: "fleet.column.status", value: stateTag },
+    { title: "alerts.seen", value: action },
     { title: "alerts.kind", value: (row) => h("b", {}, word("alert", row.kind)) },
     { title: "table.trap", value: trapLink },
-    { title: "alerts.text", value: (row) => row.text.replace(`${row.tenant}/${row.trap}: `, "") },
     { title: "alerts.since", value: (row) => h("span", { class: "nowrap" }, moment(row.opened_ms)) },
     { title: "alerts.lasted", number: true, value: (row) => h("span", { class: "nowrap" }, row.opened_ms ? lasted(row) : DASH) },
-    { title: "alerts.seen", value: action },
+    { title: "alerts.text", text: true, value: (row) => row.text.replace(`${row.tenant}/${row.trap}: `, "") },
   ], shown, "alerts.none");
 }
 

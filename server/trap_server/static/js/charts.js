@@ -59,7 +59,7 @@ export class Chart {
       width: this.place.clientWidth,
       height: this.place.clientHeight,
       legend: { show: false },
-      padding: [8, hasRight ? 0 : 10, 0, 0],
+      padding: [8, hasRight ? 0 : drawing.dates ? 22 : 10, drawing.bare ? 8 : 0, 0],
       tzDate: (/** @type {number} */ s) => (drawing.zone ? Plot.tzDate(new Date(s * 1e3), drawing.zone) : new Date(s * 1e3)),
       cursor: { drag: { x: false, y: false }, y: false, points: { size: 6 } },
       scales: {

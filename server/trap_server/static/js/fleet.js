@@ -89,7 +89,7 @@ function line(row) {
     cell("number coverage", t("fleet.column.coverage"), meter(row.coverage)),
     cell(`number complete nowrap${late ? " late" : ""}`, t("fleet.column.complete"), complete(row, late)),
     cell("number battery nowrap", row.battery_volts === null ? "" : t("fleet.column.battery"), row.battery_volts === null ? DASH : `${number(row.battery_volts, 1)}\u202fV`),
-    cell("number picture nowrap", "", row.picture_ms === null ? DASH : moment(row.picture_ms, row.timezone)));
+    cell("number picture nowrap", "", row.picture_ms === null ? DASH : h("a", { href: row.picture }, moment(row.picture_ms, row.timezone))));
   made.addEventListener("mouseenter", () => map?.point(keyOf(row)));
   return made;
 }

@@ -25,7 +25,7 @@ function field({ name, label, type = "text", options, hint, ...rest }) {
   const input = options
     ? h("select", { name }, options.map(([value, text]) => h("option", { value, selected: value === rest.value }, text)))
     : h("input", { name, type, autocomplete: "off", ...rest });
-  return h("label", { class: "field" }, h("span", {}, t(label), hint ? h("small", {}, ` ${t(hint)}`) : null), input);
+  return h("label", { class: "field" }, h("span", {}, t(label), hint ? h("small", {}, ` (${t(hint)})`) : null), input);
 }
 
 /** @param {string} title @param {...(Node | string)} content Shows what is told once, until it is closed. */

@@ -10,6 +10,7 @@ import { femaleShare, ratioMark } from "./ratio.js";
 /** @typedef {{name: string, number?: boolean, value: (row: any) => any, sort: (row: any) => string | number | null}} Column */
 
 const MOST_ROWS = 5_000;
+const NEEDED = 0.8; // share of a night, below which its counts are doubtful
 const FORMATS = ["csv", "parquet", "vectorsurv", "dwca", "camtrap", "miread", "vecdyn"];
 const collator = new Intl.Collator(context.language, { numeric: true });
 const asked = new URLSearchParams(location.search);
@@ -43,14 +44,21 @@ function isWanted(row) {
   return view.search.toLowerCase().split(/\s+/).every((part) => text.includes(part));
 }
 
+/** @param {Night} row @returns {boolean} */
+const isRunning = (row) => Boolean(row.night) && row.ends_ms > Date.now();
+/** @param {Night} row @returns {number | null} seconds that should be observed by now; of a night that goes on, those so far */
+const dueOf = (row) => (isRunning(row) ? Math.max(1, (Date.now() - row.begins_ms) / 1000) : row.expected_s);
+/** @param {Night} row @returns {number | null} */
+const coverageOf = (row) => (isRunning(row) ? Math.min(1, row.observed_s / Number(dueOf(row))) : row.coverage);
+
 /** @param {Night} row @returns {string[]} keys of what may make the night doubtful */
 function problems(row) {
   return [
-    row.counts === null ? "unseen" : row.problem ? "coverage" : "",
+    row.counts === null ? "unseen" : (isRunning(row) ? Number(coverageOf(row)) < NEEDED : row.problem) ? "coverage" : "",
     row.lost_s ? "lost" : "",
     row.clock_repaired ? "clock" : "",
     row.models.length > 1 ? "models" : "",
-    row.night && row.ends_ms > Date.now() ? "running" : "",
+    isRunning(row) ? "running" : "",
   ].filter(Boolean);
 }
 
@@ -68,7 +76,7 @@ const NIGHTS = [
   { name: "males", number: true, value: (row) => h("b", { class: "male" }, number(row.males)), sort: (row) => row.males },
   { name: "share", number: true, value: (row) => ratioMark(femaleShare(row.females, row.males)), sort: (row) => femaleShare(row.females, row.males)?.share ?? null },
   { name: "others", number: true, value: (row) => number(others(row)), sort: others },
-  { name: "coverage", number: true, value: (row) => meter(row.coverage), sort: (row) => row.coverage },
+  { name: "coverage", number: true, value: (row) => meter(coverageOf(row)), sort: coverageOf },
   { name: "observed", number: true, value: (row) => h("span", { class: "nowrap" }, duration(row.observed_s)), sort: (row) => row.observed_s },
   { name: "problems", value: (row) => h("span", { class: "chips" }, problems(row).map((one) => h("span", { class: `tag ${one === "running" ? "" : "warn"}` }, t(`problem.${one}`)))), sort: (row) => problems(row).length },
   { name: "statistic", value: (row) => word("statistic", row.statistic), sort: (row) => row.statistic },
@@ -126,8 +134,8 @@ class Site {
   add(row) {
     this.nights += 1;
     this.observed += row.observed_s;
-    this.expected += row.expected_s ?? 0;
-    if (row.statistic !== "sum" || row.counts === null || row.problem || row.ends_ms > Date.now()) return;
+    this.expected += dueOf(row) ?? 0;
+    if (row.statistic !== "sum" || row.counts === null || row.problem || isRunning(row)) return;
     this.valid += 1;
     this.females += row.females ?? 0;
     this.males += row.males ?? 0;

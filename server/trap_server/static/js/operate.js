@@ -23,7 +23,9 @@ async function open(name) {
     const isOpen = button.dataset.tab === name;
     button.setAttribute("aria-selected", String(isOpen));
     button.tabIndex = isOpen ? 0 : -1;
-    if (isOpen) find("panel").setAttribute("aria-labelledby", button.id);
+    if (!isOpen) continue;
+    find("panel").setAttribute("aria-labelledby", button.id);
+    button.scrollIntoView({ inline: "center", block: "nearest" });
   }
   const query = new URLSearchParams(location.search);
   query.set("tab", name);

@@ -13,6 +13,6 @@ export async function show(panel) {
     { title: "audit.who", value: (row) => h("b", {}, row.who) },
     { title: "audit.action", value: (row) => row.action },
     { title: "audit.subject", value: (row) => row.subject },
-    { title: "audit.details", value: (row) => h("code", {}, Object.entries(row.details).map(([name, value]) => `${name}: ${value}`).join(", ")) },
+    { title: "audit.details", value: (row) => h("code", { class: "wrap" }, Object.entries(row.details).map(([name, value]) => `${name}: ${value}`).join(", ")) },
   ], entries, "audit.none");
 }

@@ -41,7 +41,7 @@ async function showTraps(rollout, place) {
     { title: "table.trap", value: trapLink },
     { title: "rollouts.ring", value: (row) => rollout.plan.rings[row.ring] ?? String(row.ring) },
     { title: "fleet.column.status", value: (row) => h("span", { class: `tag ${row.state === "active" ? "good" : ["rolled_back", "failed", "refused"].includes(row.state) ? "bad" : ""}` }, word("progress_state", row.state ?? "waiting")) },
-    { title: "rollouts.verdict", value: (row) => [word("verdict", row.verdict), row.verdict_text, row.text].filter(Boolean).join(" · ") },
+    { title: "rollouts.verdict", text: true, value: (row) => [word("verdict", row.verdict), row.verdict_text, row.text].filter(Boolean).join(" · ") },
     { title: "rollouts.changed", value: (row) => (row.changed_ms ? dayAndTime(row.changed_ms) : "–") },
   ], traps, "fleet.none");
 }

@@ -228,6 +228,7 @@ function remember(name, value) {
 }
 
 function settle() {
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   const theme = /** @type {HTMLSelectElement | null} */ (document.getElementById("theme"));
   theme?.addEventListener("change", () => {
     remember("theme", theme.value);
@@ -241,4 +242,21 @@ function settle() {
   });
 }
 
+/** On paper it is always day. */
+function printInLight() {
+  const root = document.documentElement;
+  let before = /** @type {string | undefined} */ (undefined);
+  const wear = (/** @type {string | undefined} */ theme) => {
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+    document.dispatchEvent(new Event("themechange"));
+  };
+  addEventListener("beforeprint", () => {
+    before = root.dataset.theme;
+    wear("light");
+  });
+  addEventListener("afterprint", () => wear(before));
+}
+
 settle();
+printInLight();

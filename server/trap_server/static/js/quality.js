@@ -49,7 +49,7 @@ async function load() {
   ], found.collisions, "quality.collisions_none");
   table("quarantined", [
     { title: "quality.topic", value: (row) => h("code", {}, row.topic) },
-    { title: "quality.reason", value: (row) => row.reason },
+    { title: "quality.reason", text: true, value: (row) => row.reason },
     { title: "quality.bytes", number: true, value: (row) => number(row.bytes) },
     { title: "quality.times", number: true, value: (row) => number(row.times) },
     { title: "quality.at", value: (row) => moment(row.received_at_ms) },

@@ -28,7 +28,7 @@ export function ratioText(ratio) {
 export function ratioMark(ratio) {
   if (!ratio) return h("span", { class: "soft" }, DASH);
   const x = (/** @type {number} */ share) => 2 + 96 * share;
-  return h("span", { class: "meter ratio", title: ratioText(ratio) },
+  return h("span", { class: "meter ratio", title: ratioText(ratio), "data-interval": `${percent(ratio.low)} ${DASH} ${percent(ratio.high)}` },
     svg("svg", { viewBox: "0 0 100 20", preserveAspectRatio: "none", "aria-hidden": "true" },
       svg("line", { class: "axis", x1: 2, x2: 98, y1: 10, y2: 10 }),
       svg("line", { class: "middle", x1: 50, x2: 50, y1: 2, y2: 18 }),

@@ -59,6 +59,7 @@ function paint() {
 }
 
 function paintDone() {
+  find("none-done").hidden = done.length > 0;
   fill("done", done.slice(0, SHOWN).map(({ crop, label }) => h("li", {}, h("img", { src: crop.jpeg, alt: "" }),
     h("span", { class: label === crop.predicted ? "" : "changed" }, label === crop.predicted ? "" : "≠ ", label === null ? t("review.nothing") : word("class", label)))));
 }

@@ -201,12 +201,16 @@ async function drawShares(nights) {
   const column = (/** @type {"share" | "low" | "high"} */ name) => ratios.map((ratio) => (ratio ? ratio[name] * 100 : null));
   find("share-note").textContent = ratios.some(Boolean) ? t("trap.share_note") : t("ratio.none");
   if (!nights.length) return;
+  const gaps = between(nights, nights[0].start, nights[nights.length - 1].end, DAY_MS);
+  const times = [...nights.map(middle), ...gaps.map((gap) => (gap.from + gap.to) / 2)].sort((a, b) => a - b); // where the line breaks
+  const at = new Map(nights.map((one, index) => [middle(one), index]));
+  const spread = (/** @type {(number | null)[]} */ values) => times.map((ms) => values[at.get(ms) ?? -1] ?? null);
+  const [shares, low, high] = /** @type {const} */ (["share", "low", "high"]).map((name) => spread(column(name)));
   await charts.shares.draw({
-    times: nights.map(middle), zone, dates: true, max: 100, percent: true, height: 0,
+    times, zone, dates: true, max: 100, percent: true, height: 0,
     since: nights[0].start - DAY_MS / 4, until: nights[nights.length - 1].start + 1.1 * DAY_MS,
-    gaps: between(nights, nights[0].start, nights[nights.length - 1].end, DAY_MS),
-    series: [{ label: t("fleet.share"), colour: "--female", values: column("share"), steps: false, points: true, width: 1 }],
-    bands: [{ low: column("low"), high: column("high"), colour: "--female" }],
+    gaps, series: [{ label: t("fleet.share"), colour: "--female", values: shares, steps: false, points: true, width: 1 }],
+    bands: [{ low, high, colour: "--female" }],
   });
 }
 
