@@ -123,8 +123,11 @@ def check_live(settings: Mapping[str, Value]) -> None:
     if strange:
         raise ConfigError(f"can't set {', '.join(strange)} from afar; only {', '.join(LIVE)}")
     try:
-        TrapFields.model_validate({"model": "m", "source": "s", **settings})
+        taken = TrapFields.model_validate({"model": "m", "source": "s", **settings})
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = fault["loc"][0] if fault["loc"] else "settings"
         raise ConfigError(f"{name}: {fault['msg'].removeprefix('Value error, ')}") from error
+    for name, value in settings.items():
+        if isinstance(value, bool) or getattr(taken, name) != value:
+            raise ConfigError(f"{name}: {value!r} is of another kind: write {getattr(taken, name)!r}")

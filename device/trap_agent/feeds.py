@@ -16,6 +16,7 @@ from trap_agent.sources import Source
 
 _REOPEN_BASE_S = 1.0
 _REOPEN_CAP_S = 60.0
+_LOOK_AGAIN_CAP_S = 10.0
 _CLOSE_S = 2.0
 """A camera that hangs is not waited for longer at the end."""
 
@@ -36,7 +37,7 @@ def open_feed(source: Source, clock: Clock, rng: np.random.Generator) -> Feed:
     """The feed that keeps the source's pace."""
     if source.pace == "live":
         return LiveFeed(source, clock, rng)
-    return PatientFeed(source, clock) if source.pace == "patient" else ReplayFeed(source, clock)
+    return PatientFeed(source, clock, rng) if source.pace == "patient" else ReplayFeed(source, clock)
 
 
 class ReplayFeed:
@@ -61,18 +62,25 @@ class ReplayFeed:
 class PatientFeed:
     """The next frame of a live source that lets frames wait: none is ever dropped, and windows wait with them."""
 
-    def __init__(self, source: Source, clock: Clock) -> None:
+    def __init__(self, source: Source, clock: Clock, rng: np.random.Generator) -> None:
         self._source = source
         self._clock = clock
+        self._backoff = Backoff(_REOPEN_BASE_S, _LOOK_AGAIN_CAP_S, rng)
         self._frames = source.frames()
-        self._is_lost = False
+        self._retry_at_s: float | None = None
+        """When a lost source is tried again."""
 
     def take(self, timeout_s: float) -> Taken:
+        if self._retry_at_s is not None and self._clock.now().mono_s < self._retry_at_s:
+            return self._wait(timeout_s)
         try:
             frame = next(self._frames)
         except SourceError as error:
             return self._lose(error, timeout_s)
-        self._is_lost = False
+        if self._retry_at_s is not None:
+            log.info("source found again")
+            self._retry_at_s = None
+            self._backoff.reset()
         if frame is not None:
             return Taken(frame, frame.at)
         time.sleep(timeout_s)
@@ -82,10 +90,13 @@ class PatientFeed:
         return Taken(None, self._clock.now(), has_ended=True)
 
     def _lose(self, error: SourceError, timeout_s: float) -> Taken:
-        if not self._is_lost:
+        if self._retry_at_s is None:
             log.warning("source lost, trying it again and again", error=str(error))
-        self._is_lost = True
         self._frames = self._source.frames()
+        self._retry_at_s = self._clock.now().mono_s + self._backoff.wait_s()
+        return self._wait(timeout_s)
+
+    def _wait(self, timeout_s: float) -> Taken:
         time.sleep(timeout_s)
         now = self._clock.now()
         return Taken(None, now, lost=(now,))

@@ -99,6 +99,8 @@ def test_what_a_flag_or_a_variable_pins_can_not_be_set_from_afar(tmp_path, monke
         ("window", -1, "greater than or equal to 1"),
         ("schedule", "at night", "malformed"),
         ("threshold", "much", "number"),
+        ("window", "30", "write 30.0"),
+        ("evidence", True, "write 1.0"),
         ("broker", "mqtt://elsewhere", "only window, threshold, fps, schedule, evidence"),
     ],
 )

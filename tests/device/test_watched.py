@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trap_agent.feeds import open_feed
 from trap_agent.sources import open_source, seen
 from trap_agent.sources.seen import SeenPictures, Stamp
@@ -119,11 +120,25 @@ def test_a_folder_that_goes_is_a_loss_and_what_comes_with_it_again_is_counted_on
     away.rename(watch.folder)
     names = []
     for _ in range(8):
-        watch.clock.mono_s += 0.5
+        watch.clock.mono_s += 1
         taken = feed.take(0)
-        assert taken.lost == ()
         names += [taken.frame.name] if taken.frame else []
+    assert taken.lost == ()
     assert names == ["a.jpg"]
+
+
+def test_a_folder_that_stays_away_is_looked_for_ever_more_seldom_and_said_to_be_lost_once(watch):
+    source = open_source(f"watch:{watch.folder}", None, watch.clock, watch.state)
+    feed = open_feed(source, watch.clock, np.random.default_rng(0))
+    looks, list_folder = [], source._list
+    source._list = lambda: looks.append(watch.clock.mono_s) or list_folder()
+    watch.folder.rmdir()
+    with capture_logs() as logs:
+        for _ in range(2400):
+            watch.clock.mono_s += 0.25
+            assert feed.take(0).lost
+    assert [entry["event"] for entry in logs] == ["source lost, trying it again and again"]
+    assert 60 < len(looks) < 200
 
 
 def test_pictures_that_arrive_faster_than_they_are_analysed_all_wait(watch):

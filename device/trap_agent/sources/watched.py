@@ -84,8 +84,8 @@ class WatchedFolder:
     def _scan(self, now: Moment) -> None:
         if now.mono_s < self._scan_due_s:
             return
-        self._scan_due_s = now.mono_s + _SCAN_S
         there = self._list()
+        self._scan_due_s = now.mono_s + _SCAN_S
         waiting = {arrival.name for arrival, _ in self._whole}
         new = {name: stamp for name, stamp in there.items() if name not in waiting and not self._seen.has(name, stamp)}
         self._whole.extend((arrival, now) for arrival in self._settling.look(new, now.mono_s))
