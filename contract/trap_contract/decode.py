@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ VALIDATION = DecodeSettings(threshold=0.001, iou=0.7, every_class=True)
 
 def decode(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
     """Boxes of one picture, best first, in input px; `outputs` in the order of head.outputs, batch of one."""
-    found, _ = _found(outputs, head, spec, settings)
+    found = Detections.joined([part.found for part in _parts(outputs, head, spec, settings)])
     return suppress(found, settings.iou, class_aware=settings.every_class, limit=settings.limit)
 
 
@@ -51,39 +51,45 @@ def decode_many(
 
     For many pictures in which there is little: what takes the time then is the number of steps.
     """
-    found, pictures = _found([np.concatenate(parts) for parts in zip(*batch, strict=True)], head, spec, settings)
+    parts = _parts([np.concatenate(outputs) for outputs in zip(*batch, strict=True)], head, spec, settings)
+    found = Detections.joined([part.found for part in parts])
+    pictures = np.concatenate([part.anchors // part.each for part in parts])
     return suppress_many(found, pictures, settings.iou, class_aware=settings.every_class, limit=settings.limit)
 
 
-def _found(
-    outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings
-) -> tuple[Detections, Index]:
-    """Boxes that reach the threshold, by stride and there by picture, and which picture each is of."""
+class _Part(NamedTuple):
+    """What reaches the threshold in some outputs, and of which anchor it is; each picture has `each` of them."""
+
+    found: Detections
+    anchors: Index
+    each: int
+
+
+def _parts(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> list[_Part]:
     if head.kind == "decoded":
-        return _whole(outputs[0], head, spec, settings)
-    parts = [_at_stride(outputs, head, place, settings) for place in head.places]
-    return Detections.joined([found for found, _ in parts]), np.concatenate([pictures for _, pictures in parts])
+        return [_whole(outputs[0], head, spec, settings)]
+    return [_at_stride(outputs, head, place, settings) for place in head.places]
 
 
 def _at_stride(
     outputs: Sequence[Tensor], head: HeadSpec, place: tuple[int, int, int], settings: DecodeSettings
-) -> tuple[Detections, Index]:
+) -> _Part:
     stride, box_place, cls_place = place
     logits, rows, columns = _by_anchor(outputs[cls_place], head.layout)
+    each = rows * columns
     cls_spec, box_spec = head.outputs[cls_place], head.outputs[box_place]
     anchors, classes = _candidates(logits, _least(_logit(settings.threshold), cls_spec), settings.every_class)
     if not len(anchors):
-        return Detections.empty(), anchors
+        return _Part(Detections.empty(), anchors, each)
     bins, *_ = _by_anchor(outputs[box_place], head.layout)
     scores = _sigmoid(_real(logits[anchors, classes], cls_spec))
     distances = _expected(_real(bins[anchors], box_spec), head.reg_max)
-    pictures, cells = np.divmod(anchors, rows * columns)
-    centres = _centres(rows, columns)[cells]
+    centres = _centres(rows, columns)[anchors % each if len(logits) > each else anchors]
     corners = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
-    return Detections(corners * np.float32(stride), scores, classes), pictures
+    return _Part(Detections(corners * np.float32(stride), scores, classes), anchors, each)
 
 
-def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> tuple[Detections, Index]:
+def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> _Part:
     rows, output_spec = _by_row(output), head.outputs[0]
     anchors, classes = _candidates(rows[:, 4:], _least(settings.threshold, output_spec), settings.every_class)
     scores = _real(rows[anchors, classes + 4], output_spec)
@@ -92,7 +98,7 @@ def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSett
         centre_boxes = centre_boxes * np.array([spec.width, spec.height] * 2, np.float32)
     centres, halves = centre_boxes[:, :2], centre_boxes[:, 2:] / 2
     boxes = np.concatenate([centres - halves, centres + halves], axis=1)
-    return Detections(boxes, scores, classes), anchors // output.shape[2]
+    return _Part(Detections(boxes, scores, classes), anchors, output.shape[2])
 
 
 def _by_anchor(output: Tensor, layout: str) -> tuple[Tensor, int, int]:

@@ -34,6 +34,8 @@ class Detections:
         """All boxes of several parts, in order."""
         if not parts:
             return cls.empty()
+        if len(parts) == 1:
+            return cls(parts[0].boxes, parts[0].scores, parts[0].classes)
         return cls(
             np.concatenate([part.boxes for part in parts]),
             np.concatenate([part.scores for part in parts]),

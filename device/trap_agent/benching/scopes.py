@@ -14,6 +14,7 @@ from trap_contract.tiling import DEFAULT_OVERLAP, cut_tile, tile_grid
 
 from trap_agent.clock import SystemClock
 from trap_agent.counting import analyse, named_counts
+from trap_agent.lens import shows_nothing
 from trap_agent.windows import WindowPlan, WindowSeries
 
 Pixels = NDArray[np.uint8]
@@ -52,6 +53,7 @@ class Subject:
             now = clock.now()
             for _ in series.advance(now):
                 pass
+            shows_nothing(frame)
             analysis = analyse(self.detector, frame, self.tile)
             series.analysed(now, analysis.found, analysis.latency_ms)
             return named_counts(analysis.found, classes)
