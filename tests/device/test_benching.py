@@ -175,6 +175,14 @@ def test_what_makes_a_run_non_conforming_is_said(tmp_path):
     assert "performance" not in "\n".join(departures(machine, conditions(0)))
 
 
+def test_a_virtual_machine_s_clock_is_doubted(tmp_path):
+    machine = read_machine(board(tmp_path, ZEN_4.replace("fma", "hypervisor fma")))
+    assert "shares of the peak may be too high" in "\n".join(
+        departures(machine, Conditions((), 2596.0, None, None, 0, 0))
+    )
+    assert "peak" not in "\n".join(departures(machine, conditions(0)))
+
+
 def test_the_work_of_the_shipped_model_is_that_of_the_literature():
     """0.495 GMAC: YOLOv8n with ten classes at most, 224 px, counted by another program."""
     assert multiply_accumulates(MODELS / "yolov8n_kd.tflite") == pytest.approx(0.495e9, rel=0.001)

@@ -120,6 +120,8 @@ def departures(machine: Machine, before: Conditions) -> list[str]:
     if before.governors != ("performance",):
         names = ", ".join(before.governors) or "unknown"
         found.append(f"frequency governor is {names}, not performance")
+    if "hypervisor" in machine.features and not before.governors:
+        found.append("a virtual machine tells a clock that is not the true one: shares of the peak may be too high")
     if before.load is not None and before.load > _BUSY_LOAD * machine.cores:
         found.append(f"the machine was busy: load {before.load:.1f} on {machine.cores} cores before the run")
     if before.throttle is not None and before.throttle & 0xF:
