@@ -188,11 +188,7 @@ class FleetRow(TrapState):
     night_begins_ms: Ms
     counts: Annotated[
         ByClass | None,
-        Field(
-            Field(
-                description="sum of a catch; largest hourly median of occupancy, which has none; null: nothing counted"
-            ),
-        ),
+        Field(description="sum of a catch; largest hourly median of occupancy, which has none; null: nothing counted"),
     ]
     females: int | None
     males: int | None
