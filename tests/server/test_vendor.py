@@ -83,3 +83,13 @@ def test_a_failing_npm_gives_one_line(site: Callable[[bytes], Path], hook: Modul
     with pytest.raises(hook.VendorError, match="no network") as caught:
         hook.install(hook.missing_packages(root)[0], root / hook.VENDOR)
     assert "\n" not in str(caught.value)
+
+
+def test_outlines_keep_the_corners_of_a_border_and_leave_out_what_lies_on_its_lines(hook: ModuleType):
+    arc = [[0, 0], [10, 0], [10, 0], [0, 10]]  # from the south west to the east, then north
+    land = {"geometries": [{"arcs": [[[0]]]}]}
+    transform = {"scale": [hook.OUTLINE_STEP] * 2, "translate": [0, 0]}
+    found = json.loads(
+        hook.outlines(json.dumps({"arcs": [arc], "objects": {"land": land}, "transform": transform}).encode())
+    )
+    assert found == {"step": hook.OUTLINE_STEP, "arcs": [[0, 0, 20, 0, 0, 10]], "land": [[[0]]]}
