@@ -7,6 +7,7 @@ import struct
 from PIL import Image
 
 VECTOR, PNG = 1, 2
+DEEPEST = 14
 
 
 def png(colour: tuple[int, int, int]) -> bytes:
@@ -16,15 +17,16 @@ def png(colour: tuple[int, int, int]) -> bytes:
 
 
 def archive(tile: bytes, kind: int) -> bytes:
-    """The whole world as the one tile of zoom 0."""
-    root = gzip.compress(b"".join(map(varint, (1, 0, 1, len(tile), 1))))
+    """The same tile everywhere, down to zoom 14."""
+    everywhere = (4 ** (DEEPEST + 1) - 1) // 3
+    root = gzip.compress(b"".join(map(varint, (1, 0, everywhere, len(tile), 1))))
     about = gzip.compress(b'{"attribution": "<b>Chart</b> of nobody"}')
     places, at = [], 127
     for part in (root, about, b"", tile):
         places += [at, len(part)]
         at += len(part)
     numbers = struct.pack("<11Q", *places, 1, 1, 1)
-    kinds = struct.pack("<6B", 1, 2, 1, kind, 0, 0)
+    kinds = struct.pack("<6B", 1, 2, 1, kind, 0, DEEPEST)
     corners = struct.pack("<4iB2i", -1_800_000_000, -850_000_000, 1_800_000_000, 850_000_000, 0, 0, 0)
     return b"PMTiles\x03" + numbers + kinds + corners + root + about + tile
 

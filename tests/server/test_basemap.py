@@ -25,6 +25,10 @@ from server.pages import Site, opened, running_browser
 from server.traps import make_batch, make_window
 
 GREEN = (20, 160, 60)
+PAINTED = """wanted => [...document.querySelectorAll('canvas.leaflet-tile')].some(tile => {
+    const found = tile.getContext('2d').getImageData(9, 9, 1, 1).data;
+    return wanted.every((value, at) => found[at] === value);
+})"""
 
 
 @pytest.mark.parametrize(
@@ -123,8 +127,9 @@ def test_chromium_shows_the_map_under_the_traps_and_asks_no_other_host(
             assert any("pmtiles.js" in one for one in loaded) == (source != "template")
             assert any("protomaps-leaflet.js" in one for one in loaded) == (source == "vectors")
             if source == "vectors":
+                page.wait_for_function(PAINTED, arg=[128, 222, 234])
                 page.select_option("#theme", "dark")
-                expect(page.locator(".leaflet-tile-loaded").first).to_be_attached()
+                page.wait_for_function(PAINTED, arg=[49, 53, 63])
             watch.wrong = [one for one in watch.wrong if not re.search("silent|ingest", one)]
     finally:
         site.stop()

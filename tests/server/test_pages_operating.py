@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-import sqlalchemy as sa
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from trap_contract.messages import Answer, Clock, Evidence
 from trap_contract.rollout import BundleFile, PublishedBundle
 from trap_contract.signature import Signature
-from trap_contract.topics import ANSWER, EVIDENCE
-from trap_server import schema
+from trap_contract.topics import ANSWER, EVIDENCE, TrapAddress
+from trap_server import orders
 from trap_server.accounts import links, people
 from trap_server.alerting import keeping as alerts
 from trap_server.alerting.engine import Alert
@@ -105,11 +104,8 @@ def test_a_trap_that_refuses_and_one_that_never_answers_are_told_apart(page: Pag
         until(lambda: trap.commands, "the command arrives")
         answer(trap, "failed", "no frame has been analysed")
         expect(page.locator("#snapshot-told")).to_contain_text("could not take it: no frame has been analysed")
-    at_ms = wall_clock_ms()
     with site.engine.begin() as connection:
-        values = {"tenant": "demo", "trap": "t1", "id": "f" * 32, "name": "snapshot", "arguments": {}}
-        times = {"created_ms": at_ms, "sent_ms": at_ms, "expires_ms": at_ms + 1}
-        connection.execute(sa.insert(schema.commands).values(**values, **times))
+        orders.request(connection, TrapAddress("demo", "t1"), "snapshot", now_ms=wall_clock_ms(), ttl_s=0)
     page.reload()
     expect(page.locator("#snapshot-told")).to_contain_text("No answer came until")
 

@@ -64,7 +64,7 @@ function paintDone() {
     h("span", { class: label === crop.predicted ? "" : "changed" }, label === crop.predicted ? "" : "≠ ", label === null ? t("review.nothing") : word("class", label)))));
 }
 
-/** @param {string | null} label */
+/** @param {string | null} label Says it of the crop in view. */
 function say(label) {
   const crop = queue[0];
   if (!crop || busy || !may("operator")) return;
