@@ -1,6 +1,7 @@
 """What is known of the training of a checkpoint, from the report that trap-train leaves beside it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ def read_provenance(report: Path | None) -> Provenance:
         raise ConfigError(f"{report}: not a report of trap-train: {error!r}") from error
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested keys joined by dots."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return pairs
+def _flat(content: dict[str, Any] | list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested keys, and places in lists, joined by dots."""
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if isinstance(value, (dict, list)):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
