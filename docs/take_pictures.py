@@ -103,8 +103,8 @@ def _windows(number: int, boot: str, end_ms: int, rng: random.Random) -> Iterato
     level, seen = rng.lognormvariate(0.9, 0.7), 0.55 if number == 17 else 0.98
     count = HOURS * HOUR_MS // STEP_MS
     for seq in range(1, count + 1):
-        if number % 4 == 2 and 0.62 < seq / count < 0.66:
-            continue  # an hour and more that never came
+        if number % 4 == 2 and 30 < count - seq < 46:
+            continue  # an hour and more of tonight that never came
         start_ms = end_ms - (count - seq + 1) * STEP_MS
         active = level * _activity((start_ms / HOUR_MS - 4) % 24)
         observed_s = STEP_MS / 1000 * seen * rng.uniform(0.97, 1.0)
