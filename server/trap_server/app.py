@@ -89,6 +89,7 @@ def build_app(
     fleet_folder: Path | None = None,
     shelf: Path = Path("bundles"),
     ground: Basemap = OUTLINES,
+    url: str | None = None,
 ) -> FastAPI:
     """The API, the page and the operator's endpoints on one database, opened for reading and for writing."""
     app = FastAPI(
@@ -105,6 +106,7 @@ def build_app(
     app.state.newsroom = Newsroom(engine, clock)
     app.state.shelf = shelf
     app.state.basemap = ground
+    app.state.url = url  # None: links lead to where the browser asked
     app.state.rates = Rates(clock)
     app.include_router(login.router, tags=["login"])
     needs_login = [Depends(Needs("viewer"))]
@@ -116,15 +118,19 @@ def build_app(
     app.include_router(doors.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_exception_handler(sa.exc.DBAPIError, _database_refuses)
-    app.add_exception_handler(ConfigError, _asked_wrong)
-    app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(LoginNeededError, _nobody)
+    _answer_errors(app)
     app.add_middleware(Conditional)  # within the next: what is compressed differs each time
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(SmallBodies)
     app.add_middleware(SafeHeaders, policy=ground.policy)
     return app
+
+
+def _answer_errors(app: FastAPI) -> None:
+    app.add_exception_handler(sa.exc.DBAPIError, _database_refuses)
+    app.add_exception_handler(ConfigError, _asked_wrong)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(LoginNeededError, _nobody)
 
 
 class SafeHeaders:

@@ -62,7 +62,14 @@ def _serve(settings: Settings, listener: socket.socket, on_end: Callable[[], Non
     settings = settings.model_copy(update={"host": host, "port": port})
     log.info("serving", page=settings.page)
     _invite_the_first(writing, settings)
-    app = build_app(reading, writing, fleet_folder=settings.fleet, shelf=settings.bundles, ground=settings.basemap)
+    app = build_app(
+        reading,
+        writing,
+        fleet_folder=settings.fleet,
+        shelf=settings.bundles,
+        ground=settings.basemap,
+        url=settings.url,
+    )
     configuration = uvicorn.Config(
         app,
         log_level="warning",

@@ -333,3 +333,9 @@ def test_the_pages_of_the_door_have_no_script_and_ask_no_other_host(site: Site):
         assert re.findall(r"""<script|\son\w+=|style=|(?:src|href)=["'](?!/static/)""", page.text) == []
         assert "form-action 'self'" in page.headers["content-security-policy"]
         assert page.headers["cache-control"] == "no-store"
+
+
+def test_an_invitation_leads_to_where_people_find_the_page(site: Site, anna: TestClient):
+    site.app.state.url = "https://traps.example/"
+    invited = anna.post("/api/v1/people", json={"name": "ben", "role": "viewer"}).json()
+    assert invited["link"].startswith("https://traps.example/welcome/")

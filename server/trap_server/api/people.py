@@ -167,5 +167,5 @@ def audit(_admin: Admin, connection: Connection, cursor: Before = None, limit: L
 
 def _invited(request: Request, writing: Writing, person: Person, now_ms: int) -> InvitedAnswer:
     secret = links.issue(writing, "password", person, now_ms)
-    base = str(request.base_url)
+    base = request.app.state.url or str(request.base_url)
     return InvitedAnswer(person=PersonAnswer.model_validate(person), link=links.address_of(base, "password", secret))
