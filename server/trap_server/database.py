@@ -1,6 +1,7 @@
 """Opening the database, SQLite or PostgreSQL, its schema brought up to date under a lock."""
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from functools import partial
 from importlib.resources import as_file, files
@@ -17,6 +18,9 @@ from trap_contract.errors import ConfigError, StoreError
 from trap_server import postgres, sqlite_file
 
 VERSION_TABLE = "zancudo_version"
+START_PATIENCE_S = 30.0
+"""While another process makes or upgrades the tables. Where two change the journal SQLite does not wait at all."""
+AGAIN_S = 0.1
 FORMS = f"sqlite:///PATH.db or {postgres.DRIVER}://USER@HOST/DATABASE"
 
 
@@ -26,15 +30,23 @@ def open_database(url: str) -> sa.Engine:
     Raises ConfigError for an address of another form, StoreError for a database that can't be used.
     """
     parsed = _parsed(url)
-    try:
-        if parsed.drivername == postgres.DRIVER:
-            engine = postgres.writing_engine(parsed)
-        else:
-            engine = sqlite_file.writing_engine(parsed, partial(_refuse_foreign, place=_place(parsed)))
-        with engine.begin() as connection:  # both kinds of engine let in one writer at a time
-            _migrate(connection, _place(parsed))
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
-        raise StoreError(f"database {_place(parsed)} can't be opened: {_cause(error)}") from error
+    deadline_s = time.monotonic() + START_PATIENCE_S
+    while True:
+        try:
+            return _up_to_date(parsed)
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            if not sqlite_file.is_busy(error) or time.monotonic() > deadline_s:
+                raise StoreError(f"database {_place(parsed)} can't be opened: {_cause(error)}") from error
+        time.sleep(AGAIN_S)
+
+
+def _up_to_date(parsed: sa.URL) -> sa.Engine:
+    if parsed.drivername == postgres.DRIVER:
+        engine = postgres.writing_engine(parsed)
+    else:
+        engine = sqlite_file.writing_engine(parsed, partial(_refuse_foreign, place=_place(parsed)))
+    with engine.begin() as connection:  # both kinds of engine let in one writer at a time
+        _migrate(connection, _place(parsed))
     return engine
 
 

@@ -37,6 +37,12 @@ def reading_engine(url: sa.URL) -> sa.Engine:
     return _engine(path, "BEGIN", "query_only=ON")
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether a failure only says that another process had the file."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY  # the low byte: others tell the kind
+
+
 def _path(url: sa.URL) -> Path:
     if not url.database or url.database == ":memory:" or url.query:
         raise ConfigError("the database's address must be sqlite:///PATH.db: a file, with nothing after it")

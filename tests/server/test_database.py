@@ -2,6 +2,8 @@
 
 import multiprocessing
 import sqlite3
+import time
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from brokers import free_port
 from trap_contract.errors import ConfigError, StoreError
+from trap_server import database, sqlite_file
 from trap_server.database import VERSION_TABLE, open_database, open_for_reading
 from trap_server.schema import metadata
 
@@ -51,6 +54,20 @@ def test_starts_at_the_same_time_make_one_database(database_url: str):
         process.join(120)
     assert [process.exitcode for process in starting] == [0] * 4
     open_for_reading(database_url).dispose()
+
+
+def test_a_start_waits_for_who_has_the_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.0)
+    path = sa.make_url(sqlite_url).database
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(database, "START_PATIENCE_S", 0.0)
+        with pytest.raises(StoreError, match="can't be opened: database is locked"):
+            open_database(sqlite_url)
+        monkeypatch.setattr(database, "START_PATIENCE_S", 60.0)
+        monkeypatch.setattr(time, "sleep", lambda _: other.execute("ROLLBACK"))  # it gives the file back meanwhile
+        open_database(sqlite_url).dispose()
+        assert not other.in_transaction
 
 
 def test_a_foreign_database_is_refused_and_left_as_it_is(tmp_path: Path):
