@@ -42,6 +42,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # the tests' broker and traps
 
 from brokers import free_port, running_broker  # noqa: E402
 from server.traps import FakeTrap, make_batch, make_birth, make_window, until  # noqa: E402
+from trap_deploy.children import hears_broker  # noqa: E402
 from trap_server import deployments, schema  # noqa: E402
 from trap_server.accounts import front_door, people  # noqa: E402
 from trap_server.api.entry import COOKIE  # noqa: E402
@@ -284,7 +285,7 @@ def measure(traps: int, rounds: int, seconds: float, folder: Path) -> dict[str, 
         broker = stack.enter_context(running_broker(folder))
         ingest = stack.enter_context(running(["ingest", "--broker", broker.url, "--database", database]))
         stack.enter_context(running(["api", "--database", database, "--port", str(port)]))
-        until(lambda: _ready(address), "the site is ready", 120)
+        until(lambda: hears_broker(address), "the site is ready", 120)
         loads = visits(address, cookie, traps, rounds)
         turns = []
         trap = stack.enter_context(FakeTrap(broker.port, name="trap-0000"))
@@ -293,13 +294,6 @@ def measure(traps: int, rounds: int, seconds: float, folder: Path) -> dict[str, 
             with open_pages(address, cookie, pages):
                 turns.append(turn(trap, ingest.pid, 10_000 + number, seconds, pages))
     return report(traps, loads, turns)
-
-
-def _ready(address: str) -> bool:
-    try:
-        return bool(httpx.get(f"{address}/readyz").json()["ingest"] == "connected")
-    except httpx.TransportError:
-        return False
 
 
 def report(traps: int, loads: list[Load], turns: list[Turn]) -> dict[str, Any]:

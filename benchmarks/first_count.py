@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from trap_contract.dataset import read_labels
-from trap_deploy.children import Child, wait_until
+from trap_deploy.children import Child, hears_broker, wait_until
 from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
 from trap_deploy.invitation import link_for, token_for
 from trap_deploy.page_picture import take_pictures
@@ -62,7 +62,8 @@ def count_through_the_chain(model: Path, boards: Path, tile: int, expected: int,
         broker, collector = children(folder)
         try:
             start(broker, lambda: is_taken(MQTT_PORT))
-            start(collector, is_subscribed)
+            # What nobody hears a trap sends again, but too late for these boards.
+            start(collector, lambda: hears_broker(f"http://127.0.0.1:{HTTP_PORT}"))
             command = [str(BIN / "trap-agent"), "--model", str(model), "--source", str(boards), "--tile", str(tile)]
             command += ["--fps", "1", "--window", "1", "--trap", TRAP, "--state-dir", str(folder / "trap")]
             subprocess.run([*command, "--broker", f"mqtt://127.0.0.1:{MQTT_PORT}"], check=True)
@@ -95,16 +96,6 @@ def start(child: Child, is_up: Any) -> None:
     child.start(time.monotonic())
     if not wait_until(lambda: is_up() or child.has_ended(), 60) or child.has_ended():
         sys.exit(f"error: the {child.name} does not come up: {child.last_line()}")
-
-
-def is_subscribed() -> bool:
-    """Whether the collector hears the broker; what nobody hears a trap sends again, but too late for these boards."""
-    try:
-        address = f"http://127.0.0.1:{HTTP_PORT}/readyz"
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return bool(json.load(answer)["ingest"] == "connected")
-    except OSError:
-        return False
 
 
 def database_in(folder: Path) -> str:

@@ -1,8 +1,10 @@
 """Programs kept running: what dies is started again, as systemd does on a real site."""
 
+import json
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,3 +74,12 @@ def wait_until(is_true: Callable[[], bool], limit_s: float, step_s: float = 0.1)
             return True
         time.sleep(step_s)
     return is_true()
+
+
+def hears_broker(site: str) -> bool:
+    """Whether the collector at this address (http://HOST:PORT) is up and subscribed."""
+    try:
+        with urllib.request.urlopen(f"{site}/readyz", timeout=5) as answer:  # noqa: S310  our own http address
+            return bool(json.load(answer)["ingest"] == "connected")
+    except OSError:
+        return False

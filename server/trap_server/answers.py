@@ -148,7 +148,7 @@ class TrapAnswer(TrapState):
         day: DayTotals,
     ) -> Self:
         """Assemble from what the queries found."""
-        birth: dict[str, Any] = json.loads(record.birth) if record.birth else {}
+        birth = record.birth_content
         return cls(
             tenant=record.tenant,
             trap=record.trap,

@@ -113,6 +113,4 @@ def _standing(connection: sa.Connection, address: TrapAddress) -> Standing:
 def _birth(connection: sa.Connection, address: TrapAddress) -> dict[str, Any]:
     from trap_server import queries
 
-    record = queries.known_trap(connection, address)
-    birth: dict[str, Any] = json.loads(record.birth) if record.birth else {}
-    return birth
+    return queries.known_trap(connection, address).birth_content

@@ -1,8 +1,9 @@
 """What the collector knows of a trap, and how a new sighting changes it; pure."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from trap_contract.messages import State
 
@@ -26,6 +27,12 @@ class TrapRecord:
     birth: str | None = None
     state: str | None = None
     state_wall_ms: int | None = None
+
+    @property
+    def birth_content(self) -> dict[str, Any]:
+        """The birth as the trap sent it; empty before the first."""
+        content: dict[str, Any] = json.loads(self.birth) if self.birth else {}
+        return content
 
     def as_row(self) -> dict[str, str | int | None]:
         """By column."""

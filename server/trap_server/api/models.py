@@ -1,6 +1,5 @@
 """Models that traps say they count with."""
 
-import json
 from collections.abc import Iterable
 
 from fastapi import APIRouter
@@ -39,7 +38,7 @@ def models(connection: Connection) -> list[ModelAnswer]:
 
 def _models(records: Iterable[TrapRecord]) -> dict[tuple[str, str], ModelAnswer]:
     found: dict[tuple[str, str], ModelAnswer] = {}
-    births = [(record, json.loads(record.birth)) for record in records if record.birth]
+    births = [(record, record.birth_content) for record in records if record.birth]
     for record, birth in sorted(births, key=lambda one: (one[1]["model"]["id"], one[1]["model"]["sha256"])):
         model = birth["model"]
         answer = found.setdefault(

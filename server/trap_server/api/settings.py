@@ -1,7 +1,6 @@
 """What is set on a trap from afar, and what the trap says of it."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,7 +43,7 @@ class SettingsAnswer(BaseModel):
     @classmethod
     def of(cls, found: TrapRecord, kept: Wanted | None) -> "SettingsAnswer":
         """Assemble from what is stored."""
-        birth: dict[str, Any] = json.loads(found.birth) if found.birth else {}
+        birth = found.birth_content
         return cls(
             version=kept.version if kept else None,
             settings=kept.settings if kept else {},
