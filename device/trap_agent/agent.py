@@ -41,6 +41,7 @@ from trap_agent.preview import previewed
 from trap_agent.preview.stage import About
 from trap_agent.publisher import Link, Publisher
 from trap_agent.remote import Remote
+from trap_agent.runfiles import PicturesFile, run_folder
 from trap_agent.settings import AgentSettings
 from trap_agent.shutter import Shutter
 from trap_agent.sinks import LineSink, OutboxSink, Sink, new_boot
@@ -142,7 +143,7 @@ class Eye:
 
     def open_feed(self) -> Feed:
         """Frames of the source at its pace."""
-        return open_feed(self.source, self.clock, np.random.default_rng())
+        return open_feed(self.source, self.clock, np.random.default_rng(), PicturesFile(run_folder()))
 
     def watch(self, sink: Sink, stop: threading.Event, told: OnAnalysed | None = None, by: Conduct = STEADY) -> None:
         """Fill windows until the source ends or `stop` is set; settings that wait come into force between two."""

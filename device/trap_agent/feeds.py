@@ -3,7 +3,7 @@
 import threading
 import time
 from contextlib import closing
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from trap_contract.backoff import Backoff
@@ -11,6 +11,7 @@ from trap_contract.errors import SourceError
 from trap_contract.logs import log
 
 from trap_agent.clock import Clock
+from trap_agent.runfiles import PicturesFile
 from trap_agent.slot import LatestFrame, Taken
 from trap_agent.sources import Source
 
@@ -33,11 +34,14 @@ class Feed(Protocol):
         ...
 
 
-def open_feed(source: Source, clock: Clock, rng: np.random.Generator) -> Feed:
-    """The feed that keeps the source's pace."""
+_NOBODY: Final = PicturesFile(None)
+
+
+def open_feed(source: Source, clock: Clock, rng: np.random.Generator, told: PicturesFile = _NOBODY) -> Feed:
+    """The feed that keeps the source's pace; `told` is told when a source that may be lost is, and when it is back."""
     if source.pace == "live":
-        return LiveFeed(source, clock, rng)
-    return PatientFeed(source, clock, rng) if source.pace == "patient" else ReplayFeed(source, clock)
+        return LiveFeed(source, clock, rng, told)
+    return PatientFeed(source, clock, rng, told) if source.pace == "patient" else ReplayFeed(source, clock)
 
 
 class ReplayFeed:
@@ -62,9 +66,10 @@ class ReplayFeed:
 class PatientFeed:
     """The next frame of a live source that lets frames wait: none is ever dropped, and windows wait with them."""
 
-    def __init__(self, source: Source, clock: Clock, rng: np.random.Generator) -> None:
+    def __init__(self, source: Source, clock: Clock, rng: np.random.Generator, told: PicturesFile = _NOBODY) -> None:
         self._source = source
         self._clock = clock
+        self._told = told
         self._backoff = Backoff(_REOPEN_BASE_S, _LOOK_AGAIN_CAP_S, rng)
         self._frames = source.frames()
         self._retry_at_s: float | None = None
@@ -81,6 +86,7 @@ class PatientFeed:
             log.info("source found again")
             self._retry_at_s = None
             self._backoff.reset()
+        self._told.coming()
         if frame is not None:
             return Taken(frame, frame.at)
         time.sleep(timeout_s)
@@ -92,6 +98,7 @@ class PatientFeed:
     def _lose(self, error: SourceError, timeout_s: float) -> Taken:
         if self._retry_at_s is None:
             log.warning("source lost, trying it again and again", error=str(error))
+        self._told.lost(str(error))
         self._frames = self._source.frames()
         self._retry_at_s = self._clock.now().mono_s + self._backoff.wait_s()
         return self._wait(timeout_s)
@@ -105,9 +112,10 @@ class PatientFeed:
 class LiveFeed:
     """The latest frame of a live source, captured by a thread that reopens the source when it is lost."""
 
-    def __init__(self, source: Source, clock: Clock, rng: np.random.Generator) -> None:
+    def __init__(self, source: Source, clock: Clock, rng: np.random.Generator, told: PicturesFile = _NOBODY) -> None:
         self._source = source
         self._clock = clock
+        self._told = told
         self._backoff = Backoff(_REOPEN_BASE_S, _REOPEN_CAP_S, rng)
         self._slot = LatestFrame()
         self._stop = threading.Event()
@@ -141,6 +149,7 @@ class LiveFeed:
                 for frame in frames:
                     if frame is not None:
                         self._slot.put(frame)
+                        self._told.coming()
                         count += 1
                     if self._stop.is_set():
                         break
@@ -148,5 +157,6 @@ class LiveFeed:
             if self._stop.is_set():
                 return count
             self._slot.lose(self._clock.now())
+            self._told.lost(str(error))
             log.warning("source lost, opening it again", error=str(error))
         return count

@@ -37,9 +37,9 @@ from trap_agent.clock import Clock
 from trap_agent.delivery import MOST_ASKED, Delivery, Parcel
 from trap_agent.evidence.courier import Courier
 from trap_agent.home_assistant import HomeAssistant
-from trap_agent.linkfile import LinkFile, link_file
 from trap_agent.outbox import Outbox
 from trap_agent.remote import Remote
+from trap_agent.runfiles import LinkFile, run_folder
 from trap_agent.session import Heard, Session
 from trap_agent.updating.updater import Updater
 
@@ -71,7 +71,7 @@ class Link:
     updater: Updater | None = None
     courier: Courier | None = None
     home: HomeAssistant | None = None
-    told: LinkFile = field(default_factory=link_file)
+    told: LinkFile = field(default_factory=lambda: LinkFile(run_folder()))
 
 
 class Publisher:

@@ -10,7 +10,7 @@ from trap_agent.card.condition import Code, Condition, of_card, of_delivery, of_
 from trap_agent.card.derive import NOWHERE, derive
 from trap_agent.card.light import pattern
 from trap_agent.card.watch import STEADY_S, Notes, look
-from trap_agent.linkfile import LINK_FILE, LinkFile
+from trap_agent.runfiles import LINK_FILE, PICTURES_FILE, LinkFile, PicturesFile, run_folder
 from trap_agent.settings import AgentSettings, load_settings
 from trap_contract.card import Card, Wifi, read_card
 
@@ -183,16 +183,37 @@ def test_the_light_tells_a_broker_that_refuses_from_one_that_is_away(board, tmp_
     (board.card / "trap.toml").write_bytes(CARD)
     LinkFile(tmp_path).lost(reason)
     _, parts = look(board, tmp_path)
-    assert parts[-1].code is code
+    assert shown(parts) is code
     LinkFile(tmp_path).connected()
-    assert look(board, tmp_path)[1][-1].code is None
+    assert shown(look(board, tmp_path)[1]) is Code.COUNTING
 
 
 def test_an_agent_that_says_nothing_is_shown(board, tmp_path):
-    assert look(board, tmp_path)[1][-1].code is Code.AGENT
+    (board.card / "trap.toml").write_bytes(CARD)
+    assert shown(look(board, tmp_path)[1]) is Code.AGENT
+
+
+def test_a_camera_that_is_lost_is_shown_although_windows_are_delivered(board, tmp_path):
+    (board.card / "trap.toml").write_bytes(CARD)
+    LinkFile(tmp_path).connected()
+    pictures = PicturesFile(tmp_path)
+    pictures.lost("camera:0 is not there")
+    name, parts = look(board, tmp_path)
+    assert shown(parts) is Code.AGENT
+    assert "pictures: camera:0 is not there; trying again" in status_text(name, "1", parts)
+    pictures.coming()
+    assert shown(look(board, tmp_path)[1]) is Code.COUNTING
+
+
+def test_what_stays_the_same_is_told_once(tmp_path):
+    pictures = PicturesFile(tmp_path)
+    pictures.coming()
+    (tmp_path / PICTURES_FILE).unlink()
+    pictures.coming()
+    assert not (tmp_path / PICTURES_FILE).exists()
 
 
 def test_nobody_is_told_where_systemd_gives_no_folder(tmp_path):
-    LinkFile.from_environment({}).connected()
-    LinkFile.from_environment({"RUNTIME_DIRECTORY": str(tmp_path)}).connected()
+    LinkFile(run_folder({})).connected()
+    LinkFile(run_folder({"RUNTIME_DIRECTORY": str(tmp_path)})).connected()
     assert json.loads((tmp_path / LINK_FILE).read_text())["state"] == "connected"

@@ -1,3 +1,4 @@
+import itertools
 import threading
 
 import numpy as np
@@ -97,6 +98,28 @@ def test_a_lost_camera_is_opened_again_and_nothing_waits_for_it():
     assert source.opened == 3
     source.released.set()
     feed.close()
+
+
+def test_who_is_told_of_pictures_hears_that_they_were_lost_and_are_back():
+    source, told = Script(2, 0, 3), Told()
+    feed = LiveFeed(source, SystemClock(), np.random.default_rng(0), told)
+    wait_until(lambda: source.frames_given == 5, "frames of both lives of the camera")
+    source.released.set()
+    feed.close()
+    assert [state for state, _ in itertools.groupby(told.states)][:3] == ["coming", "lost", "coming"]
+
+
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.states = []
+
+    def coming(self) -> None:
+        self.states.append("coming")
+
+    def lost(self, _reason: str) -> None:
+        self.states.append("lost")
 
 
 def test_capture_does_not_wait_for_a_slow_analysis_and_every_drop_is_counted():

@@ -56,7 +56,7 @@ def watch_card(
     *,
     card: Folder = CARD,
     agent_only: AgentOnly = False,
-    agent_run: Annotated[Path, typer.Option(help="where the agent's link.json is")] = Path("/run/trap"),
+    agent_run: Annotated[Path, typer.Option(help="where the agent says how it fares")] = Path("/run/trap"),
 ) -> None:
     """Flash and write onto the card how things are, until stopped."""
     configure_logs(as_json=False)

@@ -56,6 +56,13 @@ def of_delivery(state: str, reason: str) -> Condition:
     return Condition("agent: not counting yet, or it stopped", Code.AGENT)
 
 
+def of_pictures(state: str, reason: str) -> Condition | None:
+    """What the agent last said of its source; None when it said nothing, which its delivery tells of."""
+    if state == "coming":
+        return Condition("pictures: coming")
+    return Condition(f"pictures: {reason}; trying again", Code.AGENT) if state == "lost" else None
+
+
 def shown(conditions: Sequence[Condition]) -> Code:
     """The code to flash: of what is wrong the first in the order of codes, which is the order in which to mend."""
     return min((one.code for one in conditions if one.code), default=Code.COUNTING)

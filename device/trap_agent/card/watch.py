@@ -13,10 +13,10 @@ from trap_contract.logs import log
 
 from trap_agent.card.apply import Board, own_name
 from trap_agent.card.boot_partition import read_folder, write_status
-from trap_agent.card.condition import Condition, of_card, of_delivery, of_wifi, shown, status_text
+from trap_agent.card.condition import Condition, of_card, of_delivery, of_pictures, of_wifi, shown, status_text
 from trap_agent.card.derive import RUN
 from trap_agent.card.light import Light, find_light
-from trap_agent.linkfile import LINK_FILE
+from trap_agent.runfiles import LINK_FILE, PICTURES_FILE
 
 EVERY_S = 5.0
 STEADY_S = 30.0
@@ -47,12 +47,17 @@ def look(board: Board, agent_run: Path) -> tuple[str, list[Condition]]:
     name = str(card.settings.get("trap", own_name(board.root)))
     ssid = card.wifi.ssid if card.wifi and board.is_whole else None
     wifi = of_wifi(ssid, *(_wpa(word) for word in ("status", "list_networks"))) if ssid else None
-    parts = [of_card(card), wifi, _delivery(agent_run)]
+    parts = [
+        of_card(card),
+        wifi,
+        of_delivery(*_said(agent_run / LINK_FILE)),
+        of_pictures(*_said(agent_run / PICTURES_FILE)),
+    ]
     return name, [part for part in parts if part]
 
 
 def watch(board: Board, agent_run: Path, monotonic_s: Callable[[], float], stop: threading.Event) -> None:
-    """Look again and again until stopped; `agent_run` is where the agent says how its connection is."""
+    """Look again and again until stopped; `agent_run` is where the agent says how it fares."""
     folder = find_light(board.root)
     light = Light(folder) if folder else None
     if light:
@@ -77,12 +82,13 @@ def _tell(board: Board, parts: Sequence[Condition]) -> None:
     draft.replace(draft.with_suffix(".json"))
 
 
-def _delivery(agent_run: Path) -> Condition:
+def _said(file: Path) -> tuple[str, str]:
+    """State and reason as the agent last said them; empty when it said nothing."""
     try:
-        said = json.loads((agent_run / LINK_FILE).read_bytes())
-        return of_delivery(str(said["state"]), str(said["reason"]))
+        said = json.loads(file.read_bytes())
+        return str(said["state"]), str(said["reason"])
     except (OSError, ValueError, KeyError, TypeError):
-        return of_delivery("", "")
+        return "", ""
 
 
 def _wpa(word: str) -> str:

@@ -6,10 +6,11 @@ from trap_deploy.boot.stage import Stage
 def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
-    guest.wait("grep -q '\"code\": [26]' /run/zancudo/condition.json", 900)
+    guest.wait("grep -q '\"code\": 6' /run/zancudo/condition.json", 900)
     guest.wait("grep -qi camera /boot/firmware/trap-status.txt", 600)
     stage.notes["status"] = stage.status(guest)
     guest.sh("modprobe vivid node_types=0x1")
     stage.site.await_windows(1, 1200)
+    guest.wait("grep -q '\"code\": 1' /run/zancudo/condition.json", 60)
     stage.settle(guest)
     guest.power_off()
