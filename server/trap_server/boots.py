@@ -31,7 +31,7 @@ class Request:
 
 def read_ledgers(connection: sa.Connection, batch: Batch) -> dict[BootKey, Ledger]:
     """The ledgers of every boot that the batch speaks of."""
-    keys = {(*_names(one.address), one.window.boot) for one in batch.windows}
+    keys: set[BootKey] = {one.key[:3] for one in batch.windows}
     keys |= {(*_names(one.address), told.boot) for one in batch.given_up for told in one.lost.ranges}
     keys |= {key for key, _ in _held(batch)}
     ledgers = dict.fromkeys(keys, Ledger())
@@ -112,8 +112,7 @@ def _held(batch: Batch) -> list[tuple[BootKey, int]]:
 def _stored(batch: Batch) -> dict[BootKey, list[int]]:
     seqs: dict[BootKey, list[int]] = defaultdict(list)
     for one in batch.windows:
-        tenant, trap, boot, seq = one.key
-        seqs[(tenant, trap, boot)].append(seq)
+        seqs[one.key[:3]].append(one.key[3])
     return seqs
 
 

@@ -2,14 +2,13 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from trap_server.sorting import Arrival
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """The right to acknowledge one message: worthless on any other connection than its own."""
 
     generation: int
@@ -17,8 +16,7 @@ class Token:
     qos: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A message and its token."""
 
     arrival: Arrival
@@ -50,19 +48,19 @@ class Inbox:
             self._unsettled.clear()
             return self._generation
 
-    def put(self, delivery: Delivery, now_s: float, patience_s: float = 0.0) -> bool:
-        """Queue a message, after waiting for room if there is none: a network thread that waits holds the broker back.
+    def put(self, deliveries: Sequence[Delivery], now_s: float, patience_s: float = 0.0) -> bool:
+        """Queue messages, after waiting for room if there is none: a network thread that waits holds the broker back.
 
-        False when there is no room all the same: left unacknowledged, the message comes with the next connection.
+        False when there is no room all the same: left unacknowledged, they come with the next connection.
         """
         with self._changed:
-            token = delivery.token
-            if token.qos and token.generation == self._generation:
-                self._unsettled.setdefault(token.mid, now_s)
+            for _, token in deliveries:
+                if token.qos and token.generation == self._generation:
+                    self._unsettled.setdefault(token.mid, now_s)
             if not self._changed.wait_for(lambda: len(self._waiting) < self._limit, patience_s):
                 return False
-            self._waiting.append(delivery)
-            self._waiting_bytes += len(delivery.arrival.payload)
+            self._waiting.extend(deliveries)
+            self._waiting_bytes += sum(len(arrival.payload) for arrival, _ in deliveries)
             self._changed.notify()
             return True
 

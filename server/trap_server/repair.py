@@ -7,7 +7,7 @@ its raw wall clock (a clock that was never set is behind, not ahead) and its rec
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 TRUSTED_ERROR_MS = 1000  # how far a clock that calls itself synchronised is allowed to be off
 DRIFT_PPM = 500  # the fastest that the kernel lets its clocks run apart
@@ -18,8 +18,7 @@ Pair = tuple[int, int]
 """A monotonic and a trusted wall clock at one moment, ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """The clocks of one window: at its start, and the collector's at its receipt; ms."""
 
     mono_ms: int
@@ -30,8 +29,7 @@ class Reading:
     backlog: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """The repaired start; |true start - start_ms| <= error_ms, None where no bound is known."""
 
     start_ms: int

@@ -1,9 +1,12 @@
-"""What a batch of MQTT messages says: the pure core of ingest, without broker, database or clock."""
+"""What a batch of MQTT messages says: the pure core of ingest, without broker, database or clock.
+
+What is made once a message is a named tuple: a frozen dataclass takes four times as long to make.
+"""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from trap_contract.errors import MessageError
 from trap_contract.messages import Answer, Birth, CountBatch, Evidence, Health, Lost, State, Window, parse_message
@@ -24,8 +27,7 @@ from trap_contract.topics import (
 from trap_server.evidence import OfferedPicture, jpeg_size
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One MQTT message as it came; `received_at_ms` is the collector's clock, UTC."""
 
     topic: str
@@ -38,8 +40,7 @@ WindowKey = tuple[str, str, str, int]
 """Tenant, trap, boot, seq."""
 
 
-@dataclass(frozen=True, slots=True)
-class OfferedWindow:
+class OfferedWindow(NamedTuple):
     """A valid window that a trap asks to be stored; `body` is its content in JSON, `digest` the SHA-256 of `body`.
 
     Equal digests mean equal contents; for unequal ones `Window.canonical` decides, which costs more than all the rest.
@@ -54,8 +55,7 @@ class OfferedWindow:
     backlog: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A sign of life of one trap, and what it told of itself. None of `seen_at_ms` for a retained message."""
 
     address: TrapAddress

@@ -1,7 +1,6 @@
 """Writing: one transaction a batch, each window once, everything that was refused kept."""
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from trap_contract.errors import StoreError
 from trap_contract.messages import AckRange, Health, Window, ranges_of
 from trap_contract.rollout import Progress
@@ -242,7 +242,7 @@ def _row(offered: OfferedWindow, start: Start) -> tuple[object, ...]:
         window.duration_ms,
         window.clock.synced,
         window.semantics,
-        None if window.counts is None else json.dumps(window.counts),
+        None if window.counts is None else to_json(window.counts).decode(),
         window.effort.frames_analysed,
         window.effort.observed_s,
         window.model.id,

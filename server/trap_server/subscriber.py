@@ -5,7 +5,6 @@ import logging
 import random
 import select
 import socket
-import ssl
 import threading
 import time
 from collections import deque
@@ -40,6 +39,7 @@ from trap_contract.topics import (
     subscription,
 )
 
+from trap_server.buffered import BufferedClient, BufferedSocket
 from trap_server.inbox import Delivery, Inbox, Token
 from trap_server.sorting import Arrival
 
@@ -83,7 +83,7 @@ class Subscriber:
         self._said = ""
         self._wake_from, self._wake = socket.socketpair()
         self._wake.setblocking(False)
-        self._received = 0
+        self._arrived: list[Delivery] = []
         self._client = self._build_client(client_id)
         self._thread = threading.Thread(target=self._keep_connected, name="subscriber", daemon=True)
 
@@ -129,8 +129,8 @@ class Subscriber:
         """Tell a trap what it shall be set to; the broker keeps it."""
         self._client.publish(address.topic(SETTINGS), wanted.model_dump_json(), qos=1, retain=True)
 
-    def _build_client(self, client_id: str) -> paho.Client:
-        client = paho.Client(
+    def _build_client(self, client_id: str) -> BufferedClient:
+        client = BufferedClient(
             CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, manual_ack=True, reconnect_on_failure=False
         )
         client.suppress_exceptions = True  # an exception would end paho's thread without a word; see _CallbackFailures
@@ -188,28 +188,32 @@ class Subscriber:
 
     def _take_turn(self) -> None:
         """Wait for the broker or the writer, read, acknowledge, write."""
-        link = self._client.socket()
+        link = self._link()
         if link is None or link.fileno() < 0:
             self._closed.set()
             return
-        pending = isinstance(link, ssl.SSLSocket) and link.pending() > 0
-        writing = [link] if self._client.want_write() else []
-        ready, writable, _ = select.select([link, self._wake_from], writing, [], 0 if pending else TICK_S)
+        pending = link.has_more()
+        writing = [] if link.flush() else [link]
+        reading: list[BufferedSocket | socket.socket] = [link, self._wake_from]
+        ready, _, _ = select.select(reading, writing, [], 0 if pending else TICK_S)
         if self._wake_from in ready:
             self._wake_from.recv(4096)
         if pending or link in ready:
             self._read()
         self._puback()
-        if writable or self._client.want_write():
+        if self._client.want_write():
             self._client.loop_write()
+        link.flush()
         self._client.loop_misc()
 
     def _read(self) -> None:
-        for _ in range(PACKETS_A_TURN):
-            received = self._received
+        self._arrived = []
+        for count in range(PACKETS_A_TURN):
             self._client.loop_read()
-            if self._received == received:
-                return
+            if len(self._arrived) == count:
+                break
+        if self._arrived and not self._inbox.put(self._arrived, time.monotonic(), PATIENCE_S):
+            log.warning("inbox_full", messages=len(self._arrived), next_step="left with the broker, which sends again")
 
     def _puback(self) -> None:
         while self._settled:
@@ -229,10 +233,13 @@ class Subscriber:
             self._wake.send(b"\0")
 
     def _drop(self) -> None:
-        connection = self._client.socket()
-        if isinstance(connection, socket.socket):
+        if (link := self._link()) is not None:
             with contextlib.suppress(OSError):  # closed meanwhile: what was wanted
-                connection.shutdown(socket.SHUT_RDWR)
+                link.shutdown(socket.SHUT_RDWR)
+
+    def _link(self) -> BufferedSocket | None:
+        link = self._client.socket()
+        return link if isinstance(link, BufferedSocket) else None
 
     def _say(self, event: str, **details: object) -> None:
         """Log a change of state, once."""
@@ -278,11 +285,8 @@ class Subscriber:
         self._closed.set()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self._received += 1
         arrival = Arrival(message.topic, bytes(message.payload), message.retain, time.time_ns() // 1_000_000)
-        delivery = Delivery(arrival, Token(self._generation, message.mid, message.qos))
-        if not self._inbox.put(delivery, time.monotonic(), PATIENCE_S):
-            log.warning("inbox_full", topic=message.topic, next_step="left with the broker, which sends it again")
+        self._arrived.append(Delivery(arrival, Token(self._generation, message.mid, message.qos)))
 
     def _on_publish(
         self, _client: paho.Client, _data: object, _mid: int, reason: ReasonCode, _properties: object

@@ -7,7 +7,7 @@ ARRIVAL = Arrival("mt/v1/demo/t1/counts", b"{}", False, 0)
 
 
 def deliver(inbox: Inbox, generation: int, mid: int, now_s: float = 0.0) -> bool:
-    return inbox.put(Delivery(ARRIVAL, Token(generation, mid, 1)), now_s)
+    return inbox.put([Delivery(ARRIVAL, Token(generation, mid, 1))], now_s)
 
 
 def test_a_token_of_an_older_connection_acknowledges_nothing():

@@ -1,0 +1,69 @@
+"""A socket for paho that asks the kernel seldom: paho reads a packet in three calls, and writes each in one of its own.
+
+Every call into the kernel lets another thread have the interpreter, and the writer has much to do with it: a packet's
+three reads can cost three waits. What is read ahead lies here; what is written waits for `flush`.
+"""
+
+import ssl
+from typing import Any
+
+import paho.mqtt.client as paho
+
+READ_BYTES = 64 * 1024
+
+
+class BufferedSocket:
+    """A connected socket, plain or TLS, not blocking; used by one thread. The rest is as the socket itself has it."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+        self._read = b""
+        self._at = 0
+        self._unsent = bytearray()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
+
+    def fileno(self) -> int:
+        """For select(); -1 once it is closed."""
+        return int(self._link.fileno())
+
+    def recv(self, count: int) -> bytes:
+        """At most `count` bytes; empty at the end. Raises what the socket raises when there are none yet."""
+        if self._at == len(self._read):
+            self._read, self._at = self._link.recv(READ_BYTES), 0
+        found = self._read[self._at : self._at + count]
+        self._at += len(found)
+        return found
+
+    def has_more(self) -> bool:
+        """Whether something can be read that no select() would tell of."""
+        return self._at < len(self._read) or (isinstance(self._link, ssl.SSLSocket) and self._link.pending() > 0)
+
+    def send(self, data: bytes) -> int:
+        """Take all of it, for the next `flush`."""
+        self._unsent += data
+        return len(data)
+
+    def flush(self) -> bool:
+        """Write what the kernel takes now; whether that was all. A connection that is gone tells whoever reads."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._link.send(self._unsent)]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            self._unsent.clear()
+        return True
+
+    def close(self) -> None:
+        """Write what can still be written, and close."""
+        self.flush()
+        self._link.close()
+
+
+class BufferedClient(paho.Client):
+    """A paho client on buffered sockets; its loop must call `flush` of `socket()`."""
+
+    def _create_socket(self) -> Any:
+        return BufferedSocket(super()._create_socket())
