@@ -1,6 +1,7 @@
 """TFLite by litert-torch and ai-edge-quantizer: channels last, no TensorFlow."""
 
 import functools
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("percentile", keeps_float="nothing"),
     Variant("moving average", per_channel=False, keeps_float="nothing"),
 )
+_SAME_VALUES = ("CONCATENATION", "SLICE", "RESIZE_NEAREST_NEIGHBOR", "MAX_POOL_2D")
 Ranges = dict[str, dict[str, NDArray[np.float32]]]
 
 
@@ -35,7 +37,7 @@ def write_int8(_network: Network, float_file: Path, calibration: Calibration, va
     """Quantise a float model: int8 throughout, input and outputs included.
 
     Every output keeps a scale of its own, and one that covers every picture: what is cut off there is a score that no
-    picture can reach any more.
+    picture can reach any more. What is put together has one scale, or each part would be quantised anew for it.
     """
     from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 
@@ -53,7 +55,7 @@ def write_int8(_network: Network, float_file: Path, calibration: Calibration, va
     found = _extremes(float_file, calibration, rules)
     whole = combined(found, "min-max")
     outputs = {str(detail["name"]) for detail in _runner(float_file).get_output_details().values()}
-    ranges = combined(found, variant.method) | {name: whole[name] for name in outputs}
+    ranges = tied(combined(found, variant.method), _tied_tensors(float_file)) | {name: whole[name] for name in outputs}
     tool.quantize(ranges, enable_progress_report=False).export_model(str(file), overwrite=True)
 
 
@@ -75,6 +77,35 @@ def _combined(values: list[NDArray[np.float32]], side: str, method: Method) -> N
     outermost = {"min-max": 0, "percentile": 5}[method]
     share = outermost if side == "min" else 100 - outermost
     return np.asarray(np.percentile(np.stack(values), share, axis=0), np.float32)
+
+
+def tied(ranges: Ranges, groups: Sequence[Collection[str]]) -> Ranges:
+    """The ranges, with one for all tensors of a group, which covers each of theirs."""
+    known = [[ranges[name] for name in group] for group in groups]
+    covering = [
+        {"min": functools.reduce(np.minimum, [one["min"] for one in found]),
+         "max": functools.reduce(np.maximum, [one["max"] for one in found])}
+        for found in known
+    ]  # fmt: skip
+    return ranges | {name: whole for group, whole in zip(groups, covering, strict=True) for name in group}
+
+
+def _tied_tensors(float_file: Path) -> list[list[str]]:
+    """Names of the tensors that must share a scale so that nothing is quantised twice: parts and whole of each
+    concatenation, and what is only cut, enlarged or pooled from them.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(float_file), num_threads=1)
+    names = {tensor["index"]: tensor["name"] for tensor in interpreter.get_tensor_details()}
+    groups: list[set[int]] = []
+    for op in interpreter._get_ops_details():  # noqa: SLF001 - there is no public list
+        if op["op_name"] in _SAME_VALUES:
+            inputs = op["inputs"] if op["op_name"] == "CONCATENATION" else op["inputs"][:1]
+            touched = {*map(int, inputs), *map(int, op["outputs"])}
+            apart = [group for group in groups if not group & touched]
+            groups = [*apart, touched.union(*(group for group in groups if group & touched))]
+    return [sorted(names[index] for index in group) for group in groups]
 
 
 def _extremes(float_file: Path, calibration: Calibration, rules: Any) -> list[Ranges]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
 from trap_contract.bundle import embed_manifest
 from trap_contract.decode import DecodeSettings, decode
 from trap_contract.detections import Detections
@@ -152,6 +153,25 @@ def test_attention_leaves_no_transpose_and_no_float_in_a_tflite_file(
     embed_manifest(file, made)
     assert structure_faults(file, made) == []
     assert Detector.load(file).manifest.input.shape == (1, 64, 96, 3)
+
+
+@pytest.mark.parametrize("kind", ["v8", "v5u"])
+def test_nothing_is_quantised_twice_in_a_tflite_file(kind: str, tmp_path: Path) -> None:
+    network = load_network(checkpoint(tmp_path, kind, 2), 64, 64)
+    tflite.write_float(network, tmp_path / "float.tflite")
+    noise = np.random.default_rng(0).random((4, 64, 64, 3), np.float32)
+    tflite.write_int8(network, tmp_path / "float.tflite", Calibration(noise, ""), tflite.VARIANTS[0], tmp_path / "int8")
+    nodes = Interpreter(str(tmp_path / "int8"), num_threads=1)._get_ops_details()
+    assert [node["op_name"] for node in nodes].count("QUANTIZE") == 0
+
+
+def test_tensors_of_a_group_get_one_range_that_covers_each_and_others_keep_theirs() -> None:
+    ranges = {
+        name: {"min": np.float32(low), "max": np.float32(high)}
+        for name, low, high in (("a", -1, 2), ("b", -3, 1), ("c", -9, 9))
+    }
+    found = tflite.tied(ranges, [["a", "b"]])
+    assert {name: (one["min"], one["max"]) for name, one in found.items()} == {"a": (-3, 2), "b": (-3, 2), "c": (-9, 9)}
 
 
 def test_one_bin_is_the_distance_itself() -> None:
