@@ -41,6 +41,7 @@ from trap_contract.topics import (
 
 from trap_server.buffered import BufferedClient, BufferedSocket
 from trap_server.inbox import Delivery, Inbox, Token
+from trap_server.packets import Publish, puback
 from trap_server.sorting import Arrival
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
@@ -138,7 +139,7 @@ class Subscriber:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.arrived = self._on_arrival
         client.on_publish = self._on_publish
         client.on_socket_register_write = lambda *_: self._wake_up()  # and so nobody writes but our own loop
         self._secure(client)
@@ -200,7 +201,7 @@ class Subscriber:
             self._wake_from.recv(4096)
         if pending or link in ready:
             self._read()
-        self._puback()
+        self._puback(link)
         if self._client.want_write():
             self._client.loop_write()
         link.flush()
@@ -215,15 +216,16 @@ class Subscriber:
         if self._arrived and not self._inbox.put(self._arrived, time.monotonic(), PATIENCE_S):
             log.warning("inbox_full", messages=len(self._arrived), next_step="left with the broker, which sends again")
 
-    def _puback(self) -> None:
+    def _puback(self, link: BufferedSocket) -> None:
         while self._settled:
             token = self._settled.popleft()
-            if token.generation == self._generation:
-                self._client.ack(token.mid, token.qos)
+            if token.generation == self._generation and token.qos:
+                link.send(puback(token.mid))
 
     def _say_goodbye(self) -> None:
         """Let the last PUBACKs go first, but not wait for a broker that takes nothing."""
-        self._puback()
+        if (link := self._link()) is not None:
+            self._puback(link)
         self._client.disconnect()
         self._client.loop_write()
         self._drop()
@@ -284,8 +286,8 @@ class Subscriber:
             self._say("broker_lost", reason=str(reason), next_step="connecting again")
         self._closed.set()
 
-    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        arrival = Arrival(message.topic, bytes(message.payload), message.retain, time.time_ns() // 1_000_000)
+    def _on_arrival(self, message: Publish) -> None:
+        arrival = Arrival(message.topic, message.payload, message.retained, time.time_ns() // 1_000_000)
         self._arrived.append(Delivery(arrival, Token(self._generation, message.mid, message.qos)))
 
     def _on_publish(

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
+import pytest
 import sqlalchemy as sa
 from brokers import Broker
 from structlog.testing import capture_logs
 from trap_contract.messages import AckRange, Lost
 from trap_contract.topics import LOST
-from trap_server import schema
+from trap_server import schema, subscriber
 from trap_server.database import open_database
+from trap_server.packets import puback
 from trap_server.sorting import Batch
 from trap_server.store import Committed
 from trap_server.subscriber import LEAVES
@@ -124,12 +126,11 @@ def test_a_broker_killed_with_its_sessions_kept_loses_and_doubles_nothing(
 
 
 def test_stale_tokens_are_dropped_after_the_broker_forgot_the_session(
-    broker: Broker, collecting: RunningIngest, engine: sa.Engine
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ):
     """Packet numbers start again: an old PUBACK would acknowledge a new message that is not stored."""
-    sent: list[tuple[int, int]] = []
-    acknowledge = collecting.subscriber._client.ack
-    collecting.subscriber._client.ack = lambda mid, qos: (sent.append((mid, qos)), acknowledge(mid, qos))[1]
+    sent: list[int] = []
+    monkeypatch.setattr(subscriber, "puback", lambda mid: (sent.append(mid), puback(mid))[1])
     with FakeTrap(broker.port, name="t1") as trap:
         with writer_stopped_before_its_commit(collecting) as holds:
             trap.send(make_window(1))
