@@ -135,7 +135,8 @@ def _copy(connection: sa.Connection, original: int, number: int) -> None:
     new = {"trap": sa.literal(_name(number)), "site": sa.literal(_site(number))}
     for table in (schema.windows, schema.traps, schema.boots, schema.hours, schema.nights):
         columns = [column for column in table.c if column.name != "id"]
-        found = sa.select(*(new.get(column.name, column) for column in columns)).where(table.c.trap == _name(original))
+        of_original = sa.and_(table.c.tenant == "demo", table.c.trap == _name(original))
+        found = sa.select(*(new.get(column.name, column) for column in columns)).where(of_original)
         connection.execute(sa.insert(table).from_select([column.name for column in columns], found))
 
 

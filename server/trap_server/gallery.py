@@ -45,6 +45,18 @@ def jpeg(connection: sa.Connection, row_id: int) -> bytes | None:
     return found
 
 
+def newest_id(connection: sa.Connection) -> int:
+    """The id of the picture committed last, 0 when there is none."""
+    newest: int | None = connection.execute(sa.select(sa.func.max(_E.id))).scalar_one()
+    return newest or 0
+
+
+def taken_by(connection: sa.Connection, after: int, until: int) -> list[TrapAddress]:
+    """The traps whose pictures are those behind `after` up to `until`."""
+    query = sa.select(_E.tenant, _E.trap).where(_E.id > after, _E.id <= until).distinct()
+    return [TrapAddress(row.tenant, row.trap) for row in connection.execute(query)]
+
+
 def _of_its_window() -> sa.ColumnElement[bool]:
     return sa.and_(*(_E[name] == _W[name] for name in schema.KEY))
 

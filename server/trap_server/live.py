@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sse_starlette import ServerSentEvent
 from trap_contract.topics import TrapAddress
 
-from trap_server import completeness, queries, tonight
+from trap_server import completeness, gallery, queries, tonight
 from trap_server.answers import FleetRow, IngestHealth, TrapState, WindowAnswer
 from trap_server.trap_record import Status, TrapRecord
 
@@ -24,7 +24,7 @@ LIMIT = 500
 KEPT = 20_000
 LONGEST_MS = 10 * 60_000
 
-KINDS = frozenset({"window", "trap", "row", "ingest"})
+KINDS = frozenset({"window", "trap", "row", "picture", "ingest"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,12 @@ class Interest:
 
 
 class Feed:
-    """What happened since the last look: windows committed, traps whose state changed, ingest."""
+    """What happened since the last look: windows and pictures committed, traps whose state changed, ingest."""
 
     def __init__(self, engine: sa.Engine, after: int | None) -> None:
         self._engine = engine
         self.after = after
+        self._last_picture: int | None = None
         self._known: dict[TrapAddress, tuple[TrapRecord, Status]] = {}
         self.told: dict[TrapAddress, TrapState] = {}
         self.ingest: IngestHealth | None = None
@@ -74,12 +75,20 @@ class Feed:
             changed = self._changed(connection, {_address(one) for one in windows}, now_ms)
             ingest = queries.ingest_health(queries.collectors(connection), now_ms)
             rows = self._rows(connection, changed, now_ms) if is_going else []
+            pictures = self._pictures(connection)
         news = [_news("window", one, one.id) for one in windows]
-        news += [_news("trap", one) for one in changed] + [_news("row", one) for one in rows]
+        news += [_news("trap", one) for one in changed] + [_news("row", one) for one in rows] + pictures
         if ingest != self.ingest:
             self.ingest = ingest
             news.append(_ingest(ingest))
         return news, len(windows) == LIMIT
+
+    def _pictures(self, connection: sa.Connection) -> list[News]:
+        """Of which traps there are new ones; the page asks for them itself."""
+        newest = gallery.newest_id(connection)
+        known = newest if self._last_picture is None else self._last_picture
+        self._last_picture = newest
+        return [_news_of_picture(one) for one in gallery.taken_by(connection, known, newest)] if newest > known else []
 
     def _rows(self, connection: sa.Connection, changed: Iterable[TrapState], now_ms: int) -> list[FleetRow]:
         """A page has asked for all rows itself; from then on it hears of those that change."""
@@ -120,8 +129,8 @@ class Newsroom:
         """Events for as long as the page listens and the server is not `ending`, but not for ever.
 
         A page comes back by itself where it was, unless its session has ended meanwhile.
-        Windows are those behind the row `after`, or those committed from now on where that is None; traps and ingest
-        are told as they are, and then whenever they change.
+        Windows are those behind the row `after`, or those committed from now on where that is None; traps, ingest and
+        that one trap has pictures are told as they are, and then whenever they change.
         """
         self._listeners += 1
         try:
@@ -130,7 +139,7 @@ class Newsroom:
             async for news in self._missed(now_at if after is None else after, now_at):
                 if interest.wants(news):
                     yield news.event()
-            for news in _present_states(feed):
+            for news in _present(feed, interest):
                 if interest.wants(news):
                     yield news.event()
             ends_ms = self._clock() + LONGEST_MS
@@ -193,8 +202,10 @@ class Newsroom:
             ]
 
 
-def _present_states(feed: Feed) -> list[News]:
-    return [_news("trap", state) for state in feed.told.values()] + [_ingest(feed.ingest)]
+def _present(feed: Feed, interest: Interest) -> list[News]:
+    """As it is now; the pictures of a trap may be others than those a page asked for before it listened."""
+    pictures = [] if interest.trap is None else [_news_of_picture(interest.trap)]
+    return [_news("trap", state) for state in feed.told.values()] + [_ingest(feed.ingest)] + pictures
 
 
 def _address(one: TrapState | WindowAnswer) -> TrapAddress:
@@ -203,6 +214,10 @@ def _address(one: TrapState | WindowAnswer) -> TrapAddress:
 
 def _news(kind: str, one: TrapState | WindowAnswer, row_id: int | None = None) -> News:
     return News(kind, one.model_dump_json(), _address(one), row_id)
+
+
+def _news_of_picture(address: TrapAddress) -> News:
+    return News("picture", json.dumps({"tenant": address.tenant, "trap": address.trap}), address)
 
 
 def _ingest(health: IngestHealth | None) -> News:

@@ -8,6 +8,7 @@ from trap_server.live import LIMIT, Feed, News
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
 
+from server.test_evidence import arrival, make_evidence
 from server.traps import NOON_MS, make_batch, make_state, make_window
 
 NOW_MS = NOON_MS + 3600_000
@@ -98,3 +99,13 @@ def test_the_state_of_ingest_is_told_when_it_changes(store: Store, engine: sa.En
     assert told(feed, "ingest") == [{"ingest": "connected"}]
     assert told(feed, "ingest") == []
     assert told(feed, "ingest", NOW_MS + 31_000) == [{"ingest": "silent"}]
+
+
+def test_a_trap_whose_picture_was_stored_is_told_once(store: Store, engine: sa.Engine):
+    store.commit(sort_arrivals([arrival(make_evidence(1))]))
+    feed = Feed(engine, after=None)
+    assert told(feed, "picture") == []
+    other = arrival(make_evidence(4, trap="t2"), topic="mt/v1/demo/t2/evidence")
+    store.commit(sort_arrivals([arrival(make_evidence(2)), arrival(make_evidence(3)), other]))
+    assert sorted(str(one["trap"]) for one in told(feed, "picture")) == ["t1", "t2"]
+    assert told(feed, "picture") == []

@@ -13,8 +13,9 @@ from trap_contract.messages import Answer, Clock, Evidence
 from trap_contract.rollout import BundleFile, PublishedBundle
 from trap_contract.signature import Signature
 from trap_contract.topics import ANSWER, EVIDENCE, TrapAddress
-from trap_server import orders
+from trap_server import orders, schema
 from trap_server.accounts import links, people
+from trap_server.accounts.passwords import hash_password
 from trap_server.alerting import keeping as alerts
 from trap_server.alerting.engine import Alert
 from trap_server.app import wall_clock_ms
@@ -22,6 +23,7 @@ from trap_server.rollouts import keeping as rollouts
 from trap_server.rollouts.plan import Plan
 
 from server.pages import Site, opened, running_browser, running_site
+from server.running import rows
 from server.traps import MODEL, FakeTrap, make_window, until
 
 pytestmark = pytest.mark.timeout(240)
@@ -168,7 +170,7 @@ def test_somebody_is_invited_changed_and_shut_out_and_the_log_tells_of_it(browse
         hers.fill('input[name="password"]', "seven quiet herons")
         hers.fill('input[name="again"]', "seven quiet herons")
         hers.click("main button")
-        expect(hers.locator("#sign-out")).to_contain_text("nia")
+        expect(hers.locator("#account")).to_contain_text("nia")
         hers.goto(link)
         expect(hers.locator(".refusal")).to_contain_text("used up")
         watch.wrong = [one for one in watch.wrong if "410" not in one]
@@ -192,7 +194,7 @@ def test_a_link_that_lets_in_without_a_password_is_good_once(browser: Browser, s
         )
     with opened(browser, site, role=None, locale="es-MX") as (page, watch):
         page.goto(f"/enter/{secret}")
-        expect(page.locator("#sign-out")).to_contain_text("otto")
+        expect(page.locator("#account")).to_contain_text("otto")
         page.click("#sign-out")
         expect(page).to_have_url(re.compile("/login"))
         page.goto(f"/enter/{secret}")
@@ -243,3 +245,50 @@ def test_an_administrator_finds_every_tab_by_keyboard(page: Page):
         expect(page.locator(f"#tab-{tab}")).to_have_attribute("aria-selected", "true")
         expect(page.locator("#panel .loading")).to_have_count(0)
         assert f"tab={tab}" in page.url
+
+
+OLD, NEW = "seven quiet herons", "nine loud cormorants"
+
+
+def test_a_person_changes_their_password_by_keyboard_and_their_other_sessions_end(browser: Browser, site: Site):
+    with opened(browser, site, role=None) as (elsewhere, _), opened(browser, site, role=None) as (page, watch):
+        with site.engine.begin() as connection:
+            found = people.add(connection, "vera", "viewer", wall_clock_ms())
+            people.set_password(connection, found, hash_password(OLD))
+        for one in (elsewhere, page):
+            log_in(one, "vera", OLD)
+        page.focus("#account")
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_have_text("Your account")
+        page.focus("input[name=old]")
+        type_in(page, "a wrong old password", NEW, NEW)
+        expect(page.locator("#messages")).to_contain_text("The current password is wrong.")
+        type_in(page, OLD, NEW, NEW + "x")
+        assert page.evaluate("document.querySelector('[name=again]').validationMessage") == "The two passwords differ."
+        page.focus("input[name=old]")
+        type_in(page, OLD, NEW, NEW)
+        expect(page.locator("#messages")).to_contain_text("every other session of yours has ended")
+        expect(page.locator("input[name=old]")).to_have_value("")
+        page.goto("/quality")
+        expect(page.locator("#account")).to_contain_text("vera")
+        elsewhere.goto("/quality")
+        expect(elsewhere).to_have_url(re.compile("/login"))
+        log_in(elsewhere, "vera", NEW)
+        watch.wrong = [one for one in watch.wrong if "403" not in one]
+    assert "set password" in [row["action"] for row in rows(site.engine, schema.audit) if row["who"] == "vera"]
+
+
+def log_in(page: Page, name: str, password: str) -> None:
+    page.goto("/login")
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", password)
+    page.click("main button")
+    expect(page.locator("#account")).to_contain_text(name)
+
+
+def type_in(page: Page, *words: str) -> None:
+    """Each into its field, from the one that has the focus on, and Enter."""
+    for number, one in enumerate(words):
+        page.keyboard.press("ControlOrMeta+A")
+        page.keyboard.type(one)
+        page.keyboard.press("Tab" if number < len(words) - 1 else "Enter")

@@ -115,7 +115,8 @@ async def events(
     after: Annotated[int | None, Query(ge=0, le=MAX_SEQ, description="id of the last window known")] = None,
     last_event_id: Annotated[int | None, Header(ge=0, le=MAX_SEQ)] = None,
 ) -> EventSourceResponse:
-    """Server-Sent Events: `window` for each row committed, `trap` when a trap's state changes, `row` for the fleet.
+    """Server-Sent Events: `window` for each row committed, `trap` when a trap's state changes, `row` for the fleet,
+    `picture` when one of a trap is stored.
 
     Resumes after `Last-Event-ID`, else after `after`, else begins now.
     """

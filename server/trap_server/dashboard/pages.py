@@ -8,6 +8,7 @@ from fastapi.templating import Jinja2Templates
 
 from trap_server import queries
 from trap_server.accounts.callers import Caller
+from trap_server.accounts.passwords import LONGEST, SHORTEST
 from trap_server.alerting import keeping as alerting
 from trap_server.api.access import Connection, NowMs, Trap
 from trap_server.api.entry import Visitor
@@ -113,3 +114,9 @@ def alerts(request: Request, visitor: Visitor, connection: Connection, now_ms: N
 def operate(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
     """Enrolment, rollouts, people and tokens."""
     return render(request, visitor, connection, now_ms, "operate", tabs=OPERATE_TABS)
+
+
+@router.get("/account")
+def account(request: Request, visitor: Visitor, connection: Connection, now_ms: NowMs) -> Response:
+    """One's own password."""
+    return render(request, visitor, connection, now_ms, "account", shortest=SHORTEST, longest=LONGEST)

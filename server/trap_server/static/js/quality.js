@@ -9,9 +9,10 @@ import { table, trapLink } from "./tables.js";
 async function load() {
   const found = await api("/api/v1/quality");
   const sum = (/** @type {any[]} */ rows, /** @type {string} */ name) => rows.reduce((total, row) => total + row[name], 0);
-  const figure = (/** @type {string} */ name, /** @type {number} */ value, isBad = value > 0) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, number(value), h("small", {}, isBad ? h("span", { class: "tag warn" }, t("quality.look")) : value ? "" : t("quality.fine"))));
+  const plain = (/** @type {string} */ name, /** @type {number} */ value, /** @type {any[]} */ ...remark) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, number(value), h("small", {}, ...remark)));
+  const figure = (/** @type {string} */ name, /** @type {number} */ value, isBad = value > 0) => plain(name, value, isBad ? h("span", { class: "tag warn" }, t("quality.look")) : value ? "" : t("quality.fine"));
   fill("figures",
-    figure("quality.stored", sum(found.collectors, "stored"), false),
+    plain("quality.stored", sum(found.collectors, "stored")),
     figure("quality.missing", sum(found.owed, "missing")),
     figure("quality.lost", sum(found.owed, "lost")),
     figure("quality.late", sum(found.timing, "late"), false),

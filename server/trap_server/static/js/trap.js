@@ -425,6 +425,7 @@ function start() {
         row = news;
         showRow();
       },
+      picture: () => attempt(() => showPictures(zone)),
     }, () => attempt(async () => {
       await loadTrap();
       await loadRest();

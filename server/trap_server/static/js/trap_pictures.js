@@ -32,11 +32,15 @@ export function offerSnapshot() {
 
 async function showCrops() {
   const { evidence } = await api(`${path}/evidence?kind=crop&limit=12`);
-  fill("evidence", evidence.length ? evidence.map((/** @type {any} */ one) => h("figure", {},
-    h("a", { href: one.jpeg }, h("img", { src: one.jpeg, loading: "lazy", alt: t("evidence.alt", { label: word("class", one.label ?? "") }) })),
-    h("figcaption", {}, word("class", one.label ?? one.kind), one.scores?.[one.label] !== undefined ? ` ${number(one.scores[one.label], 2)}` : "", h("small", {}, moment(one.wall_ms, zone)))))
-    : h("p", { class: "soft" }, t("evidence.none")));
+  const place = find("evidence");
+  const there = new Map([...place.querySelectorAll("figure")].map((figure) => [figure.dataset.picture, figure]));
+  fill(place, evidence.length ? evidence.map((/** @type {any} */ one) => there.get(String(one.id)) ?? crop(one)) : h("p", { class: "soft" }, t("evidence.none")));
 }
+
+/** @param {any} one of the evidence @returns {HTMLElement} */
+const crop = (one) => h("figure", { "data-picture": one.id },
+  h("a", { href: one.jpeg }, h("img", { src: one.jpeg, loading: "lazy", alt: t("evidence.alt", { label: word("class", one.label ?? "") }) })),
+  h("figcaption", {}, word("class", one.label ?? one.kind), one.scores?.[one.label] !== undefined ? ` ${number(one.scores[one.label], 2)}` : "", h("small", {}, moment(one.wall_ms, zone))));
 
 /** The newest whole frame and the newest command for one; again soon, as long as something is on its way. */
 async function look() {
