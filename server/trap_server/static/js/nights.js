@@ -1,7 +1,7 @@
 // @ts-check
 /** Trap-nights with their effort and problems; sites or periods side by side; downloads in the export formats. */
 
-import { api, attempt, context, DASH, DAY_MS, duration, fill, find, h, night, number, percent, plural, say, t, word } from "./page.js";
+import { api, attempt, context, DASH, DAY_MS, duration, fill, find, h, night, number, percent, plural, request, say, t, word } from "./page.js";
 import { listen } from "./live.js";
 import { meter } from "./marks.js";
 import { femaleShare, ratioMark } from "./ratio.js";
@@ -11,6 +11,7 @@ import { femaleShare, ratioMark } from "./ratio.js";
 
 const MOST_ROWS = 5_000;
 const NEEDED = 0.8; // share of a night, below which its counts are doubtful
+const KEPT_MS = 60_000; // a browser may still be reading the file
 const FORMATS = ["csv", "parquet", "vectorsurv", "dwca", "camtrap", "miread", "vecdyn"];
 const collator = new Intl.Collator(context.language, { numeric: true });
 const asked = new URLSearchParams(location.search);
@@ -225,6 +226,15 @@ async function show() {
   paint();
 }
 
+/** An export of the nights in view, kept as a file; why there is none is said here. */
+async function download() {
+  const format = find("format").value;
+  const answer = await request(`/api/v1/exports/${format}?${new URLSearchParams({ since: view.since, until: view.until })}`);
+  const href = URL.createObjectURL(await answer.blob());
+  h("a", { href, download: `zancudo-${format}.zip` }).click();
+  setTimeout(() => URL.revokeObjectURL(href), KEPT_MS);
+}
+
 function start() {
   for (const name of ["since", "until", "search", "view"]) find(name).value = /** @type {any} */ (view)[name];
   find("problems").checked = view.problems;
@@ -243,7 +253,8 @@ function start() {
   find("view").addEventListener("change", () => find("filters").requestSubmit());
   find("print").addEventListener("click", () => window.print());
   find("download").addEventListener("click", () => {
-    location.assign(`/api/v1/exports/${find("format").value}?${new URLSearchParams({ since: view.since, until: view.until })}`);
+    find("download").disabled = true;
+    attempt(download).then(() => (find("download").disabled = false));
   });
   attempt(show);
   listen({}, {});

@@ -155,6 +155,12 @@ export class Refused extends Error {
  * @returns {Promise<any>} the answer, null when it has no content. Throws Refused.
  */
 export async function api(path, options = {}) {
+  const answer = await request(path, options);
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** @param {string} path @param {Omit<RequestInit, "body"> & {body?: any}} [options] @returns {Promise<Response>} one that is good. Throws Refused. */
+export async function request(path, options = {}) {
   const { body, ...rest } = options;
   const isJson = body !== undefined && !(body instanceof Blob);
   let answer;
@@ -169,7 +175,7 @@ export async function api(path, options = {}) {
   }
   if (answer.status === 401 && !path.endsWith("/login")) signIn();
   if (!answer.ok) throw new Refused(answer.status, await reason(answer));
-  return answer.status === 204 ? null : answer.json();
+  return answer;
 }
 
 /** @param {Response} answer @returns {Promise<string>} */
