@@ -39,9 +39,9 @@ export async function show(panel) {
     { title: "places.site", value: (row) => row.site },
     { title: "places.position", number: true, value: (row) => (row.latitude === null ? DASH : `${number(row.latitude, 4)}, ${number(row.longitude, 4)}`) },
     { title: "places.timezone", value: (row) => row.timezone || t("places.by_sun") },
-    { title: "places.bait", value: (row) => [row.bait, row.trap_type].filter(Boolean).join(" · ") || DASH },
+    { title: "places.bait", value: (row) => h("span", { class: "nowrap" }, [row.bait, row.trap_type].filter(Boolean).join(" · ") || DASH) },
     { title: "places.begins", value: (row) => h("span", { class: "nowrap" }, day(row.begins_ms, row.timezone)) },
-    { title: "places.ends", value: (row) => (row.ends_ms === null ? t("places.stands") : day(row.ends_ms, row.timezone)) },
+    { title: "places.ends", value: (row) => h("span", { class: "nowrap" }, row.ends_ms === null ? t("places.stands") : day(row.ends_ms, row.timezone)) },
     { title: "", value: (row) => (row.ends_ms === null && may("operator") ? h("button", { type: "button", class: "small-button", onclick: () => ask(t("places.end_sure", { trap: row.trap }), async () => {
       const { id, ...rest } = row;
       await api(`/api/v1/deployments/${id}`, { method: "PUT", body: { ...rest, ends_ms: Date.now() } });
