@@ -15,6 +15,7 @@ cores, and do not in life), windows of a whole year one by one.
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import random
@@ -234,37 +235,56 @@ def visits(address: str, cookie: str, traps: int, rounds: int) -> list[Load]:
 
 @contextmanager
 def open_pages(address: str, cookie: str, count: int) -> Iterator[None]:
-    """Event streams as fleet pages hold them, read to the end."""
-    stop = threading.Event()
+    """Event streams as fleet pages hold them, read in a process of their own, so as not to slow this one."""
+    readers = multiprocessing.get_context("spawn").Process(target=_read, args=(address, cookie, count), daemon=True)
+    readers.start()
+    time.sleep(4)
+    yield
+    readers.terminate()
+    readers.join()
 
+
+def _read(address: str, cookie: str, count: int) -> None:
     def read() -> None:
-        with httpx.stream(
-            "GET", f"{address}/api/v1/events?kinds=row,ingest", cookies={COOKIE: cookie}, timeout=600
-        ) as one:
+        query = f"{address}/api/v1/events?kinds=row,ingest"
+        with httpx.stream("GET", query, cookies={COOKIE: cookie}, timeout=600) as one:
             for _ in one.iter_raw():
-                if stop.is_set():
-                    return
+                pass
 
-    threads = [threading.Thread(target=read, daemon=True) for _ in range(count)]
+    threads = [threading.Thread(target=read) for _ in range(count)]
     for thread in threads:
         thread.start()
-    time.sleep(2 if count else 0)
-    yield
-    stop.set()
 
 
 def turn(trap: FakeTrap, ingest_pid: int, first: int, seconds: float, pages: int) -> Turn:
-    """Messages at 17 a second, one window each."""
-    begun = cpu_s(ingest_pid)
-    boot = f"{first:032x}"
-    latencies = []
-    for number in range(int(seconds * RATE)):
-        moment = time.monotonic()
-        trap.send(make_window(number + 1, boot=boot, wall_ms=now_ms() - 60_000, semantics="arrivals"))
-        until(lambda seq=number + 1: (boot, seq) in trap.acknowledged[-20:], "it is acknowledged", 30)  # type: ignore[misc]
-        latencies.append(time.monotonic() - moment)
-        time.sleep(max(0.0, moment + 1 / RATE - time.monotonic()))
-    return Turn(pages, statistics.median(latencies), 1000 * (cpu_s(ingest_pid) - begun) / len(latencies))
+    """Messages at 17 a second, one window each, whether or not those before are acknowledged."""
+    begun, boot, count = cpu_s(ingest_pid), f"{first:032x}", int(seconds * RATE)
+    sent: dict[tuple[str, int], float] = {}
+    with stamped(trap) as stamps:
+        start = time.monotonic()
+        for number in range(count):
+            time.sleep(max(0.0, start + number / RATE - time.monotonic()))
+            sent[(boot, number + 1)] = time.monotonic()
+            trap.send(make_window(number + 1, boot=boot, wall_ms=now_ms() - 60_000, semantics="arrivals"))
+        until(lambda: sent.keys() <= stamps.keys(), "all are acknowledged")
+    latencies = [stamps[key] - moment for key, moment in sent.items()]
+    return Turn(pages, statistics.median(latencies), 1000 * (cpu_s(ingest_pid) - begun) / count)
+
+
+@contextmanager
+def stamped(trap: FakeTrap) -> Iterator[dict[tuple[str, int], float]]:
+    """When each window was acknowledged, by the monotonic clock."""
+    stamps: dict[tuple[str, int], float] = {}
+    told = trap.client.on_message
+
+    def stamp(*message: Any) -> None:
+        before = len(trap.acknowledged)
+        told(*message)  # type: ignore[misc]
+        stamps.update(dict.fromkeys(trap.acknowledged[before:], time.monotonic()))
+
+    trap.client.on_message = stamp
+    yield stamps
+    trap.client.on_message = told
 
 
 def cpu_s(pid: int) -> float:
