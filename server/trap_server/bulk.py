@@ -11,12 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 MOST_KEYS = 500  # a statement takes some ten thousand parameters
-BLOCKS = (
-    256,
-    32,
-    4,
-    1,
-)  # rows of one SQLite statement: other threads run while it does, and are not asked for each row
+BLOCKS = (256, 32, 4, 1)
+"""Rows of one SQLite statement: other threads run while it does, and are not asked for each row."""
+
+NOTHING = "ON CONFLICT DO NOTHING"
 
 Item = TypeVar("Item")
 
@@ -30,15 +28,7 @@ def insert_new(
     connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
 ) -> int:
     """Insert the rows that break no unique constraint; returns how many. Values are as the driver takes them."""
-    if not rows:
-        return 0
-    if connection.dialect.name == "postgresql":
-        return _copy_new(connection, table, columns, rows)
-    stored = 0
-    for part in blocks(rows):
-        statement = f"{_inserting('?', table, columns, len(part))} ON CONFLICT DO NOTHING"
-        stored += connection.exec_driver_sql(statement, tuple(chain.from_iterable(part))).rowcount
-    return stored
+    return _put(connection, table, columns, rows, NOTHING)
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -48,9 +38,7 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, 
     columns = tuple(rows[0])
     coded = [name for name in columns if isinstance(table.c[name].type, sa.JSON)]
     values = [tuple((row | {name: _json(row[name]) for name in coded}).values()) for row in rows]
-    for part in blocks(values):
-        statement = _upserting(connection.dialect.name, table, columns, len(part))
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
+    _put(connection, table, columns, values, _replacing(table, columns))
 
 
 def _json(value: object) -> str | None:
@@ -85,32 +73,64 @@ def chunks(items: Sequence[Item], size: int = MOST_KEYS) -> Iterator[Sequence[It
     return (items[first : first + size] for first in range(0, len(items), size))
 
 
+def _put(
+    connection: sa.Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[object, ...]],
+    on_conflict: str,
+) -> int:
+    if not rows:
+        return 0
+    if connection.dialect.name == "postgresql":
+        return _copy_in(connection, table, columns, rows, on_conflict)
+    stored = 0
+    for part in blocks(rows):
+        statement = f"{_inserting(table, columns, len(part))} {on_conflict}"
+        stored += connection.exec_driver_sql(statement, tuple(chain.from_iterable(part))).rowcount
+    return stored
+
+
 @cache
-def _inserting(mark: str, table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
-    values = f"({', '.join(mark for _ in columns)})"
+def _inserting(table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
+    values = f"({', '.join('?' for _ in columns)})"
     return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join(values for _ in range(rows))}"  # noqa: S608
 
 
 @cache
-def _upserting(dialect: str, table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
+def _replacing(table: sa.Table, columns: tuple[str, ...]) -> str:
     key = [column.name for column in table.primary_key]
     changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
-    inserting = _inserting("%s" if dialect == "postgresql" else "?", table, columns, rows)
-    return f"{inserting} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"
 
 
-def _copy_new(
-    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+def _copy_in(
+    connection: sa.Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[object, ...]],
+    on_conflict: str,
 ) -> int:
     """COPY is the fastest way in, but knows no conflicts: so by way of a table of this connection alone."""
     names, incoming = ", ".join(columns), f"incoming_{table.name}"
     connection.exec_driver_sql(
         f"CREATE TEMP TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table.name} LIMIT 0"  # noqa: S608
     )
+    _copy(connection, f"COPY {incoming} ({names}) FROM STDIN", rows)
+    # Rows of an earlier call in this transaction conflict with what they became: ignored by those who do nothing.
+    taken = f"SELECT {names} FROM {incoming}" if on_conflict == NOTHING else f"DELETE FROM {incoming} RETURNING {names}"  # noqa: S608
+    insert = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM taken {on_conflict}"  # noqa: S608
+    return connection.exec_driver_sql(f"WITH taken AS ({taken}) {insert}").rowcount
+
+
+def _copy(connection: sa.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Raises sa.exc.DBAPIError, as statements of SQLAlchemy do."""
+    dialect: Any = connection.dialect
     raw: Any = connection.connection.driver_connection
-    with raw.cursor() as cursor:
-        with cursor.copy(f"COPY {incoming} ({names}) FROM STDIN") as copy:
+    try:
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
-        cursor.execute(f"INSERT INTO {table.name} ({names}) SELECT * FROM {incoming} ON CONFLICT DO NOTHING")  # noqa: S608
-        return int(cursor.rowcount)
+    except dialect.loaded_dbapi.Error as error:
+        kind = dialect.loaded_dbapi.Error
+        raise sa.exc.DBAPIError.instance(statement, None, error, kind, dialect=dialect) from error

@@ -93,10 +93,9 @@ class Store:
         with self._transaction() as connection:
             ledgers = read_ledgers(connection, batch)
             clocks = Clocks(connection, batch.windows)
-            stored, collisions = _insert_windows(connection, batch.windows, clocks, ledgers)
+            stored, collisions, hours = _insert_windows(connection, batch.windows, clocks, ledgers)
             clocks.keep()
-            if stored or clocks.moved:
-                keeping.mark(connection, {_hour(one, clocks) for one in batch.windows} | clocks.moved)
+            keeping.mark(connection, hours | clocks.moved)
             carry_on(connection, ledgers, batch)
             _keep_collisions(connection, collisions)
             _keep_refusals(connection, batch.refusals)
@@ -201,34 +200,34 @@ def _insert_windows(
     offered: Sequence[OfferedWindow],
     clocks: Clocks,
     ledgers: dict[BootKey, Ledger],
-) -> tuple[int, list[OfferedWindow]]:
+) -> tuple[int, list[OfferedWindow], set[keeping.HourKey]]:
     """Insert the windows whose key is new; of several with one key, the first.
 
-    Returns how many were inserted, and those whose key is stored with other content: one number was given to two
-    observations.
+    Returns how many were inserted, those whose key is stored with other content (one number was given to two
+    observations), and the hours that may have changed.
     """
     again = {one.key for one in offered if ledgers[one.key[:3]].has_stored(one.key[3])}
     there = _stored(connection, schema.windows.c.digest, again)
     gone = retention.aged_out(connection, offered, there, ledgers) if len(there) < len(again) else set()
     offered = [one for one in offered if one.key not in gone]
     first = {window.key: window for window in reversed(offered)}
-    rows = [_row(window, clocks.start(window)) for window in offered if first[window.key] is window]
-    stored = insert_new(connection, schema.windows, COLUMNS, rows)
+    starts = [(window, clocks.start(window)) for window in offered if first[window.key] is window]
+    stored = insert_new(connection, schema.windows, COLUMNS, [_row(window, start) for window, start in starts])
+    hours = {_hour(window, start) for window, start in starts} if stored else set()
     if stored == len(offered):
-        return stored, []
+        return stored, [], hours
     digests = _stored(connection, schema.windows.c.digest, first)
     suspects = [one for one in offered if digests[one.key] != one.digest]
     bodies = _stored(connection, schema.windows.c.body, {one.key for one in suspects})
-    return stored, [one for one in suspects if _content(bodies[one.key]) != one.window.canonical()]
+    return stored, [one for one in suspects if _content(bodies[one.key]) != one.window.canonical()], hours
 
 
 def _content(body: str) -> bytes:
     return Window.model_validate_json(body).canonical()
 
 
-def _hour(offered: OfferedWindow, clocks: Clocks) -> keeping.HourKey:
-    start_ms = clocks.start(offered).start_ms
-    return offered.key[0], offered.key[1], start_ms - start_ms % HOUR_MS
+def _hour(offered: OfferedWindow, start: Start) -> keeping.HourKey:
+    return offered.key[0], offered.key[1], start.start_ms - start.start_ms % HOUR_MS
 
 
 def _row(offered: OfferedWindow, start: Start) -> tuple[object, ...]:
