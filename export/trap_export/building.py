@@ -1,6 +1,8 @@
 """Build every bundle of a student: written aside, opened again, measured, passed by the gate, then moved into place."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -68,6 +70,9 @@ FORMATS: dict[str, Target] = {
     "jetson": Target(jetson, "_jetson.onnx", "onnx", ("int8",), is_symmetric=True),
 }
 DEFAULT_FORMATS = ("tflite", "onnx", "openvino")
+ASIDE = ".building-"
+ABANDONED_S = 24 * 3600
+"""No build takes so long: a folder of one that was not touched since was left by a build that was killed."""
 TRAP_IOU = 0.5
 GOLDEN = 3
 """Pictures that travel in a bundle, about 15 kB each at 224 px."""
@@ -135,7 +140,8 @@ def build(plan: Plan, tell: Callable[[str], None]) -> list[Bundle]:
         raise DataError(f"{plan.weights}: its classes {network.classes} are not {plan.data.file}'s: {plan.data.names}")
     calibration = load_calibration(choose_calibration(plan.data, plan.calibration_count), plan.width, plan.height)
     try:
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=plan.out) as aside:
+        _forget_killed(plan.out, time.time())
+        with tempfile.TemporaryDirectory(prefix=ASIDE, dir=plan.out) as aside:
             return _build_aside(plan, network, calibration, Path(aside), tell)
     except OSError as error:
         raise StoreError(f"{plan.out}: the build stopped: {error}: make room or give another --out") from error
@@ -173,6 +179,13 @@ def _writable(out: Path) -> None:
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise StoreError(f"{out}: can't be written: {error.strerror}: give another --out") from error
+
+
+def _forget_killed(out: Path, now_s: float) -> None:
+    """A build that was killed could not tidy up; a later one does."""
+    for left in out.glob(f"{ASIDE}*"):
+        if now_s - left.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _format(work: Work, name: str, aside: Path) -> Iterator[Bundle]:

@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from discs import CLASSES, write_discs
@@ -66,6 +68,17 @@ def test_of_a_build_that_is_killed_nobody_sees_a_bundle(quick: Plan) -> None:
     after = contents(quick.out)
     assert {name: after.pop(name) for name in before} == before
     assert all(name.startswith(".building-") for name in after)
+
+
+def test_what_a_killed_build_left_is_gone_a_day_later(quick: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, running = (quick.out / f".building-{name}" for name in ("left", "running"))
+    for folder in (left, running):
+        (folder / "onnx").mkdir(parents=True)
+    os.utime(left, (0, time.time() - building.ABANDONED_S - 1))
+    monkeypatch.setattr(onnx, "write_float", Mock(side_effect=OSError))
+    with pytest.raises(StoreError):
+        build(quick, silent)
+    assert [path for path in (left, running) if path.exists()] == [running]
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_the_folder_as_it_was(quick: Plan) -> None:
