@@ -3,9 +3,11 @@
 import json
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,7 @@ from trap_deploy.children import Child, wait_until
 from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
 
 _START_S = 120.0
-_ASK_EVERY_S = 15.0
-"""Asking starts a program, which takes from the emulator what it needs."""
+_ASK_EVERY_S = 3.0
 
 
 @dataclass(slots=True)
@@ -64,14 +65,20 @@ class Site:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    def await_windows(self, count: int, limit_s: float) -> int:
-        """Wait until so many windows are stored. Raises StoreError."""
+    def counted(self) -> int:
+        """How many windows are stored for which pictures were looked at."""
+        with closing(sqlite3.connect(f"file:{self.folder}/counts.db?mode=ro", uri=True)) as connection:
+            (found,) = connection.execute("SELECT count(*) FROM windows WHERE counts IS NOT NULL").fetchone()
+        return int(found)
+
+    def await_counts(self, count: int, limit_s: float) -> int:
+        """Wait until so many windows with counts are stored. Raises StoreError."""
         deadline = time.monotonic() + limit_s
-        while (stored := int(self.check()["stored"])) < count:
+        while (counted := self.counted()) < count:
             if time.monotonic() > deadline:
-                raise StoreError(f"{stored} windows arrived in {limit_s:.0f} s, {count} were awaited")
+                raise StoreError(f"{counted} windows with counts arrived in {limit_s:.0f} s, {count} were awaited")
             time.sleep(_ASK_EVERY_S)
-        return stored
+        return counted
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ AS_TRAP = "systemd-run --quiet --wait --pipe -p DynamicUser=yes -p User=trap -p 
 def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
-    stage.site.await_windows(1, 1200)
+    stage.site.await_counts(1, 1200)
     install = f"{AS_TRAP} {AGENT} models install /opt/zancudo/share/factory.tflite --state-dir {STATE}"
     guest.sh("systemctl stop trap-agent", 200)
     guest.sh(f'sed -i \'s/"trial":{{[^}}]*}}/"trial":null/\' {STATE}/models/slots.json')
@@ -17,6 +17,6 @@ def run(stage: Stage) -> None:
     guest.sh("systemctl start --no-block trap-agent")
     guest.wait(f"grep -q 'rolled back' {STATE}/models/slots.json", 1800, 10)
     stage.notes["slots"] = guest.sh(f"cat {STATE}/models/slots.json")
-    stage.site.await_windows(int(stage.site.check()["stored"]) + 2, 900)
+    stage.site.await_counts(stage.site.counted() + 2, 900)
     stage.settle(guest)
     guest.power_off()

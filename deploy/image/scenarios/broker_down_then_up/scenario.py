@@ -13,7 +13,7 @@ def run(stage: Stage) -> None:
     guest.wait('grep -q "can\'t be reached" /boot/firmware/trap-status.txt', 300)
     stage.notes["status"] = stage.status(guest)
     stage.site.start()
-    stage.site.await_windows(3, 900)
+    stage.site.await_counts(3, 900)
     guest.wait("grep -q '\"code\": 1' /run/zancudo/condition.json", 300)
     stage.settle(guest)
     guest.power_off()

@@ -8,7 +8,7 @@ def run(stage: Stage) -> None:
     guest = stage.boot()
     guest.sh("modprobe vivid node_types=0x1")
     guest.wait("test -c /dev/video0", 60)
-    stage.site.await_windows(2, 1200)
+    stage.site.await_counts(2, 1200)
     stage.notes["camera"] = guest.sh("cat /sys/class/video4linux/video0/name").strip()
     check = stage.site.check()
     stage.notes["stored"] = check["stored"]

@@ -13,7 +13,7 @@ INSTALL = (
 def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
-    stage.site.await_windows(1, 1200)
+    stage.site.await_counts(1, 1200)
     for cut in range(3):
         guest.sh(INSTALL)
         time.sleep(stage.rng.uniform(0.5, 20))

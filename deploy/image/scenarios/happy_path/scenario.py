@@ -7,7 +7,7 @@ def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
     stage.notes["probe_s"] = since(guest)
-    stage.site.await_windows(1, 1200)
+    stage.site.await_counts(1, 1200)
     stage.notes["first_count_stored_s"] = since(guest)
     stage.notes["guest_at_first_count"] = guest_times(guest)
     stage.counting(guest)

@@ -20,7 +20,7 @@ def run(stage: Stage) -> None:
     whole = f'trap = "{name}"\nbroker = "mqtt://{HOST}:{stage.site.port}"\n{text}'
     stage.card.put("trap.toml", whole.encode())
     guest = stage.boot()
-    stage.site.await_windows(2, 1200)
+    stage.site.await_counts(2, 1200)
     stage.expect("trap.toml: good" in stage.status(guest), "the mended card is good")
     stage.settle(guest)
     guest.power_off()

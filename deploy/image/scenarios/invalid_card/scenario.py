@@ -6,7 +6,7 @@ from trap_deploy.boot.stage import Stage
 def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
-    stage.site.await_windows(1, 1200)
+    stage.site.await_counts(1, 1200)
     status = stage.status(guest)
     stage.notes["status"] = status
     stage.expect("line 6: windw is not known here, did you mean window?" in status, "line 6 is named")
