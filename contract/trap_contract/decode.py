@@ -40,7 +40,7 @@ VALIDATION = DecodeSettings(threshold=0.001, iou=0.7, every_class=True)
 
 def decode(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> Detections:
     """Boxes of one picture, best first, in input px; `outputs` in the order of head.outputs, batch of one."""
-    found = Detections.joined([part.found for part in _parts(outputs, head, spec, settings)])
+    found, _ = _found(outputs, head, spec, settings)
     return suppress(found, settings.iou, class_aware=settings.every_class, limit=settings.limit)
 
 
@@ -51,45 +51,64 @@ def decode_many(
 
     For many pictures in which there is little: what takes the time then is the number of steps.
     """
-    parts = _parts([np.concatenate(outputs) for outputs in zip(*batch, strict=True)], head, spec, settings)
-    found = Detections.joined([part.found for part in parts])
-    pictures = np.concatenate([part.anchors // part.each for part in parts])
+    joined = [np.concatenate(outputs) for outputs in zip(*batch, strict=True)]
+    found, pictures = _found(joined, head, spec, settings)
     return suppress_many(found, pictures, settings.iou, class_aware=settings.every_class, limit=settings.limit)
 
 
-class _Part(NamedTuple):
-    """What reaches the threshold in some outputs, and of which anchor it is; each picture has `each` of them."""
-
-    found: Detections
-    anchors: Index
-    each: int
-
-
-def _parts(outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> list[_Part]:
+def _found(
+    outputs: Sequence[Tensor], head: HeadSpec, spec: InputSpec, settings: DecodeSettings
+) -> tuple[Detections, Index]:
+    """What reaches the threshold, and the number of the picture that each box is of."""
     if head.kind == "decoded":
-        return [_whole(outputs[0], head, spec, settings)]
-    return [_at_stride(outputs, head, place, settings) for place in head.places]
+        return _whole(outputs[0], head, spec, settings)
+    seen = [_at_stride(outputs, head, place, settings) for place in head.places]
+    return _boxed([one for one in seen if one is not None], head.reg_max)
+
+
+class _Seen(NamedTuple):
+    """What reaches the threshold at one stride, in real numbers, still without boxes; centres and strides in px."""
+
+    logits: FloatArray
+    classes: Index
+    bins: FloatArray
+    centres: FloatArray
+    strides: FloatArray
+    pictures: Index
 
 
 def _at_stride(
     outputs: Sequence[Tensor], head: HeadSpec, place: tuple[int, int, int], settings: DecodeSettings
-) -> _Part:
+) -> _Seen | None:
     stride, box_place, cls_place = place
     logits, rows, columns = _by_anchor(outputs[cls_place], head.layout)
-    each = rows * columns
     cls_spec, box_spec = head.outputs[cls_place], head.outputs[box_place]
     anchors, classes = _candidates(logits, _least(_logit(settings.threshold), cls_spec), settings.every_class)
     if not len(anchors):
-        return _Part(Detections.empty(), anchors, each)
+        return None
     bins, *_ = _by_anchor(outputs[box_place], head.layout)
-    scores = _sigmoid(_real(logits[anchors, classes], cls_spec))
-    distances = _expected(_real(bins[anchors], box_spec), head.reg_max)
-    centres = _centres(rows, columns)[anchors % each if len(logits) > each else anchors]
-    corners = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
-    return _Part(Detections(corners * np.float32(stride), scores, classes), anchors, each)
+    pictures, cells = np.divmod(anchors, rows * columns)
+    return _Seen(
+        _real(logits[anchors, classes], cls_spec),
+        classes,
+        _real(bins[anchors], box_spec),
+        _centres(rows, columns, stride)[cells],
+        np.full((len(anchors), 1), stride, np.float32),
+        pictures,
+    )
 
 
-def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> _Part:
+def _boxed(seen: Sequence[_Seen], reg_max: int) -> tuple[Detections, Index]:
+    """All strides at once: each step costs its call, however few the numbers."""
+    if not seen:
+        return Detections.empty(), np.zeros(0, np.int64)
+    every = seen[0] if len(seen) == 1 else _Seen(*map(np.concatenate, zip(*seen, strict=True)))
+    distances = _expected(every.bins, reg_max) * every.strides
+    boxes = np.concatenate([every.centres - distances[:, :2], every.centres + distances[:, 2:]], axis=1)
+    return Detections(boxes, _sigmoid(every.logits), every.classes), every.pictures
+
+
+def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSettings) -> tuple[Detections, Index]:
     rows, output_spec = _by_row(output), head.outputs[0]
     anchors, classes = _candidates(rows[:, 4:], _least(settings.threshold, output_spec), settings.every_class)
     scores = _real(rows[anchors, classes + 4], output_spec)
@@ -98,7 +117,7 @@ def _whole(output: Tensor, head: HeadSpec, spec: InputSpec, settings: DecodeSett
         centre_boxes = centre_boxes * np.array([spec.width, spec.height] * 2, np.float32)
     centres, halves = centre_boxes[:, :2], centre_boxes[:, 2:] / 2
     boxes = np.concatenate([centres - halves, centres + halves], axis=1)
-    return _Part(Detections(boxes, scores, classes), anchors, output.shape[2])
+    return Detections(boxes, scores, classes), anchors // output.shape[2]
 
 
 def _by_anchor(output: Tensor, layout: str) -> tuple[Tensor, int, int]:
@@ -114,19 +133,20 @@ def _by_row(output: Tensor) -> Tensor:
 
 
 @lru_cache
-def _centres(rows: int, columns: int) -> FloatArray:
-    """Centres (H*W, 2) of the cells, x and y, in cells."""
+def _centres(rows: int, columns: int, stride: int) -> FloatArray:
+    """Centres (H*W, 2) of the cells, x and y, in px."""
     y, x = np.indices((rows, columns), np.float32).reshape(2, -1)
-    return np.stack([x, y], axis=1) + np.float32(0.5)
+    return (np.stack([x, y], axis=1) + np.float32(0.5)) * np.float32(stride)
 
 
 def _candidates(scores: Tensor, limit: float, every_class: bool) -> tuple[Index, Index]:
     """Anchor and class of each score at or above the limit; one class an anchor unless every_class."""
-    is_enough = scores >= limit
-    if every_class:
-        anchors, classes = np.nonzero(is_enough)
+    anchors, classes = np.divmod(np.flatnonzero(scores >= limit), scores.shape[1])
+    if every_class or not len(anchors):
         return anchors, classes
-    anchors = np.flatnonzero(is_enough.any(axis=1))
+    is_first = np.ones(len(anchors), bool)
+    np.not_equal(anchors[1:], anchors[:-1], out=is_first[1:])
+    anchors = anchors[is_first]
     return anchors, scores[anchors].argmax(axis=1)
 
 
