@@ -48,6 +48,9 @@ _RETRY_BASE_S = 1.0
 _RETRY_CAP_S = 120.0
 _DRAIN_RETRY_CAP_S = 1.0
 _TAKEN_OVER_S = 60.0
+_BRIEF = 3
+_RIVAL = "does another trap have this one's name?"
+"""Asked after so many brief connections in a row: not every broker says that a session was taken over."""
 _LOST_EVERY_S = 60.0
 _MOST_RANGES = 500
 _RANGE_BYTES = 128
@@ -89,6 +92,7 @@ class Publisher:
         self._most_ranges = _MOST_RANGES
         self._lost_due_s = self._health_due_s = 0.0
         self._finish_at_s: float | None = None
+        self._brief = 0
         self._wake = threading.Event()
         self._failure: BaseException | None = None
         self._hurry = threading.Event()
@@ -132,25 +136,30 @@ class Publisher:
 
     def _live_one_session(self) -> None:
         """Connect, deliver until that fails, wait before the next try."""
-        begun_s = time.monotonic()
+        begun_s, was_in = time.monotonic(), False
         session = Session(self._link.broker, self._link.trap, self._link.tls, self._state("offline"))
         try:
             with closing(session):
                 session.open()
+                was_in = True
                 self._greet(session)
                 self._deliver(session)
                 session.publish(STATE, self._state("stopped"), retain=True)
                 session.farewell()
         except (DeliveryError, StoreError) as error:
-            self._wait_after(error, time.monotonic() - begun_s, is_taken_over=session.is_taken_over)
+            lived_s = time.monotonic() - begun_s
+            self._brief = self._brief + 1 if was_in and lived_s < _TAKEN_OVER_S else 0
+            self._wait_after(error, lived_s, is_taken_over=session.is_taken_over)
 
     def _wait_after(self, error: ZancudoError, lived_s: float, *, is_taken_over: bool) -> None:
-        self._link.told.lost(str(error))
+        self._link.told.lost(f"{error}; {_RIVAL}" if self._brief >= _BRIEF else str(error))
         wait_s = self._backoff.wait_s(lived_s)
         if self._finish_at_s is not None:
             wait_s = min(wait_s, _DRAIN_RETRY_CAP_S)
         elif is_taken_over:
             wait_s += _TAKEN_OVER_S
+        if self._brief == _BRIEF and not is_taken_over:
+            log.error(f"let in and cut off {_BRIEF} times in a row; {_RIVAL}", trap=self._link.trap.trap)
         if is_taken_over:
             log.error("another client took this trap's name; give each trap its own", trap=self._link.trap.trap)
         log.warning("no delivery, windows are kept", error=str(error), held=self._outbox.held, retry_s=round(wait_s, 1))

@@ -275,6 +275,27 @@ def test_at_the_end_what_was_sent_in_vain_is_sent_again_at_once(tmp_path, broker
         assert trap.finish(delivery.RESEND_S / 3) == 0
 
 
+def test_two_traps_with_one_name_push_each_other_off_and_each_asks_for_the_other(tmp_path, broker, monkeypatch):
+    monkeypatch.setattr(publisher, "_TAKEN_OVER_S", 5.0)
+    with capture_logs() as logs, trap_at(tmp_path / "one", broker.url), trap_at(tmp_path / "two", broker.url):
+
+        def asked() -> int:
+            words = ("does another trap have this one's name?", "another client took this trap's name")
+            return sum(any(word in line["event"] for word in words) for line in logs)
+
+        wait_until(lambda: asked() >= 2, "both say so")
+    assert "already connected, closing old connection" in broker.log()
+
+
+def test_a_session_that_lasted_is_followed_by_no_question_for_a_rival(tmp_path, broker, monkeypatch):
+    monkeypatch.setattr(publisher, "_TAKEN_OVER_S", 0.0)
+    with capture_logs() as logs, trap_at(tmp_path, broker.url):
+        for number in range(1, 5):
+            wait_until(lambda n=number: [line["event"] for line in logs].count("connected") == n, "it is in")
+            broker.restart()
+    assert not [line for line in logs if "another" in line["event"]]
+
+
 def test_a_broker_that_wants_a_password_says_what_to_check(tmp_path):
     with running_broker(tmp_path) as broker:
         broker.stop()

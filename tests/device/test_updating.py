@@ -1,6 +1,7 @@
 """A rollout on one trap: fetched over bad lines, installed on trial, refused, withdrawn, and reported."""
 
 import hashlib
+import json
 import os
 import secrets
 from functools import cache
@@ -353,6 +354,19 @@ def test_what_is_no_wish_for_this_trap_is_ignored_and_logged(site, new, change):
         site.hear(wish)
     assert [one["event"] for one in logs] == ["rollout ignored"]
     assert site.updater.turn() is None
+
+
+@pytest.mark.parametrize("name", ["../new.onnx", "/etc/passwd", "a/../../new.onnx"])
+def test_a_wish_whose_file_leads_out_of_the_bundle_is_ignored_and_logged(site, new, name):
+    wish = site.wish(published(new)).model_dump(mode="json")
+    wish["bundle"]["files"][0]["name"] = name
+    with capture_logs() as logs:
+        site.updater.hear(Heard(DESIRED, json.dumps(wish).encode(), is_retained=True))
+    (line,) = logs
+    assert line["event"] == "rollout ignored"
+    assert "Desired is malformed at bundle.files.0.name" in line["error"]
+    assert site.updater.turn() is None
+    assert site.server.ranges == []
 
 
 @pytest.mark.parametrize("cut", range(8))

@@ -74,17 +74,18 @@ class RunningFleet:
 
 
 @contextmanager
-def running_fleet(folder: Path) -> Iterator[RunningFleet]:
+def running_fleet(folder: Path, *, verbose: bool = True) -> Iterator[RunningFleet]:
     """A new fleet whose broker listens; both end with the block."""
     fleet = make_fleet(folder, free_port())
-    with serving(fleet) as running:
+    with serving(fleet, verbose=verbose) as running:
         yield running
 
 
 @contextmanager
-def serving(fleet: Fleet) -> Iterator[RunningFleet]:
-    """The mosquitto of a fleet."""
-    command = [find_mosquitto(), "-v", "-c", str(fleet.folder / "broker" / "mosquitto.conf")]
+def serving(fleet: Fleet, *, verbose: bool = True) -> Iterator[RunningFleet]:
+    """The mosquitto of a fleet; it logs more than by its configuration alone if it is verbose."""
+    flags = ["-v"] if verbose else []
+    command = [find_mosquitto(), *flags, "-c", str(fleet.folder / "broker" / "mosquitto.conf")]
     with (fleet.folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     running = RunningFleet(fleet, fleet.unlock(PASSPHRASE, now()), process)

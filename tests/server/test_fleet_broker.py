@@ -73,6 +73,16 @@ def test_a_trap_writes_nothing_of_another_trap_or_tenant_or_tree(trap, place, le
     assert trap.publish(f"{place}/{leaf}") == DENIED
 
 
+def test_who_wrote_as_another_trap_is_in_the_log_of_a_broker_that_tells_all(tmp_path):
+    with running_fleet(tmp_path / "f", verbose=False) as running:
+        configuration = running.fleet.folder / "broker" / "mosquitto.conf"
+        liar = running.enrolled("a").card
+    configuration.write_text(configuration.read_text().replace("# log_type all", "log_type all"))
+    with serving(running.fleet, verbose=False) as telling, telling.peer(liar) as peer:
+        assert peer.publish(f"{THEIRS}/counts") == DENIED
+        until(lambda: f"Denied PUBLISH from demo/a (d0, q1, r0, m1, '{THEIRS}/counts'" in telling.log, "it is logged")
+
+
 def test_a_trap_hears_nothing_that_is_told_or_said_by_another(running, trap, collector):
     trap.subscribe("mt/#", "#", f"{THEIRS}/#", "mt/v1/+/+/counts", f"{OURS}/ack")
     with running.peer(running.trap("b").card) as other:
@@ -143,6 +153,23 @@ def test_a_trap_can_not_be_named_like_the_collector(running, tmp_path):
     """A trap's common name has a slash in it, a collector's never."""
     with running.peer(running.enrolled("collector", tenant="collector").card) as pretender:
         assert pretender.publish(f"{OURS}/ack") == DENIED
+
+
+def test_whoever_is_refused_at_the_door_is_in_the_brokers_log(tmp_path):
+    with running_fleet(tmp_path / "f", verbose=False) as running:
+        ca, port = running.enrolled("a").card / "ca.pem", running.fleet.registry.port
+        stranger = make_fleet(tmp_path / "stranger").folder / "collectors" / "collector"
+        (stranger / "ca.pem").write_bytes(running.fleet.authority_pem)
+        expired = write_pair(running, tmp_path / "late", "demo/late", "client", timedelta(days=-1))
+        for peer, said in [
+            (Peer(port, ca, None), "peer did not return a certificate"),
+            (Peer(port, ca, None, tls=False), "wrong version number"),
+            (running.peer(stranger, "collector"), "certificate verify failed"),
+            (running.peer(expired), "certificate verify failed"),
+        ]:
+            before = running.log.count(said)
+            assert not peer.knock()
+            until(lambda before=before, said=said: running.log.count(said) > before, f"it says {said!r}")
 
 
 def test_tls_below_1_2_is_refused(running):

@@ -115,6 +115,13 @@ def test_a_missing_broker_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.
         prepare_site(tmp_path / "demo", free_port(), free_port())
 
 
+def test_the_demos_broker_is_plaintext_and_therefore_on_this_machine_alone(tmp_path: Path):
+    from trap_deploy.demo import write_broker_config
+
+    lines = write_broker_config(tmp_path, 18830).read_text().splitlines()
+    assert [line for line in lines if line.startswith(("listener", "port"))] == ["listener 18830 127.0.0.1"]
+
+
 def test_a_folder_that_holds_something_else_is_not_emptied(tmp_path: Path):
     kept = tmp_path / "letters.txt"
     kept.write_text("dear")

@@ -77,6 +77,13 @@ def test_a_documented_command_has_only_flags_that_exist(line: str):
     parse(typer.main.get_command(applications()[program]), arguments, program)
 
 
+def test_every_refusal_that_the_fleet_document_tells_has_its_test():
+    text = (ROOT / "docs" / "fleet.md").read_text()
+    named = re.findall(r"`([a-z]+/test_[a-z_]+\.py)::(test_\w+)`", text)
+    assert len(named) >= 17
+    assert [one for one in named if f"\ndef {one[1]}(" not in (ROOT / "tests" / one[0]).read_text()] == []
+
+
 def test_the_recipe_in_the_distillation_document_is_one():
     from trap_training.recipe import Recipe
 

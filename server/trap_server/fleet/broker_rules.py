@@ -53,6 +53,10 @@ persistence_location {folder}/data/
 autosave_interval 1
 autosave_on_changes true
 pid_file {folder}/data/mosquitto.pid
+
+# Who is refused at the door is logged. To see also who writes where it may not ("Denied PUBLISH"), take the # away:
+# every message is some lines then.
+# log_type all
 """
 
 
