@@ -1,25 +1,35 @@
-"""A rollout with real parts: a signed bundle, trap-server with its API, mosquitto, an agent that is killed twice."""
+"""A rollout with real parts: a fleet's own certificates, mosquitto, trap-server over HTTPS, an agent that is killed."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import onnx
-from brokers import free_port, running_broker
+import pytest
+import sqlalchemy as sa
+from brokers import free_port
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from device.agents import started_agent
 from device.bundles import write_bundle
+from server.fleets import HOST, RunningFleet, running_fleet
 from server.traps import until
 from trap_agent.slots import SlotFolder
 from trap_contract.signature import content_digest, sign, signature_file
 from trap_server.database import open_database
 from trap_server.rollouts import keeping
 
+from system.cutting import CuttingRelay
+
 PATIENCE_S = 90.0
+CUT_AFTER = 2_000_000
 
 
 def fleet(*arguments: object) -> dict[str, object]:
@@ -33,73 +43,122 @@ def signed(bundle: Path, key: Ed25519PrivateKey, at_s: int) -> Path:
     return bundle
 
 
-def test_a_bundle_reaches_a_trap_that_is_killed_on_the_way_and_goes_again_when_it_is_withdrawn(tmp_path):
-    key, trust = Ed25519PrivateKey.generate(), tmp_path / "key.pub"
-    trust.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    old = signed(write_bundle(tmp_path / "old.onnx"), key, 1)
-    new = write_bundle(tmp_path / "new.onnx")
-    model = onnx.load(new)
-    model.doc_string = "the same network, and other bytes"
-    onnx.save(model, new)
-    signed(new, key, 2)
-    state, database = tmp_path / "state", f"sqlite:///{tmp_path / 'counts.db'}"
-    SlotFolder(state).install(old, None)
-    slots = SlotFolder(state)
-    slots.change(lambda now: now.model_copy(update={"trial": None}))  # it has passed long ago
-    port, shelf = free_port(), tmp_path / "bundles"
-    with running_broker(tmp_path) as broker:
-        serve = ["run", "--broker", broker.url, "--database", database, "--port", port, "--bundles", shelf]
-        command = [sys.executable, "-m", "trap_server.commands", *map(str, serve)]
+@dataclass
+class Place:
+    """A collector that serves HTTPS and one trap that knows the key `trust`, with the files of `trap-fleet` alone."""
+
+    folder: Path
+    running: RunningFleet
+    key: Ed25519PrivateKey
+    port: int
+
+    @property
+    def database(self) -> str:
+        return f"sqlite:///{self.folder / 'counts.db'}"
+
+    @property
+    def shelf(self) -> Path:
+        return self.folder / "bundles"
+
+    @property
+    def trust(self) -> Path:
+        return self.folder / "key.pub"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "agent.log").read_text()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """`trap-server run` as the documents tell to start it."""
+        own = self.running.fleet.folder / "collectors" / "collector"
+        broker = ["--ca", own / "ca.pem", "--cert", own / "collector.pem", "--key", own / "collector.key"]
+        https = ["--https-cert", own / "https.pem", "--https-key", own / "https.key", "--bundles", self.shelf]
+        where = ["--broker", self.running.fleet.broker_url, "--database", self.database, "--port", self.port]
+        command = [sys.executable, "-m", "trap_server.commands", "run", *map(str, [*where, *broker, *https])]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        where = ("--source", "rendered:3", "--broker", broker.url, "--state-dir", state, "--trap", "t-1")
-        agent = (
-            "--model",
-            "installed",
-            "--trust",
-            trust,
-            *where,
-            *["--window", "1", "--fps", "2", "--threads", "1", "--drain", "1"],
-        )
-        log = tmp_path / "agent.log"
         try:
-            until(lambda: (tmp_path / "counts.db").exists(), "the database is there", PATIENCE_S)
-            engine = open_database(database)
-
-            def said() -> str | None:
-                with engine.begin() as connection:
-                    (row,) = keeping.members(connection, rollout)
-                return row.member.state
-
-            with started_agent(*agent, log=log):
-                until(lambda: "connected" in log.read_text(), "the trap is heard of", PATIENCE_S)
-                until(lambda: known(engine), "the collector knows it", PATIENCE_S)
-                digest = fleet("publish", new, "--trust", trust, "--database", database, "--bundles", shelf)["digest"]
-                planned = (
-                    "plan",
-                    digest,
-                    "--url",
-                    f"http://127.0.0.1:{port}",
-                    "--ring",
-                    "100%",
-                    "--database",
-                    database,
-                )
-                rollout = str(fleet(*planned)["id"])
-                fleet("start", rollout, "--database", database)
-                until(lambda: slots.active_bundle().name == "new.onnx", "it is installed", PATIENCE_S)
-            with started_agent(*agent, log=log) as process:  # it was killed; so it is again
-                until(lambda: said() == "trial", "it counts on trial", PATIENCE_S)
-                os.kill(process.pid, signal.SIGKILL)
-            with started_agent(*agent, log=log):
-                until(lambda: said() == "active", "it passed its trial", PATIENCE_S)
-                fleet("abort", rollout, "--database", database)
-                until(lambda: said() == "rolled_back", "it is told to return", PATIENCE_S)
-                assert slots.active_bundle().name == "old.onnx"
+            until(lambda: (self.folder / "counts.db").exists(), "the database is there", PATIENCE_S)
+            yield
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(30)
 
+    @contextmanager
+    def counting(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The trap's agent; it is killed when the block ends."""
+        card = self.running.trap("t-1").card
+        tls = ("--ca", card / "ca.pem", "--cert", card / "trap.pem", "--key", card / "trap.key")
+        who = ("--tenant", "demo", "--trap", "t-1", "--broker", self.running.fleet.broker_url)
+        what = ("--model", "installed", "--trust", self.trust, "--source", "rendered:3")
+        pace = ("--window", "1", "--fps", "2", "--threads", "1", "--drain", "1")
+        flags = (*what, *who, *tls, *pace, "--state-dir", self.folder / "state")
+        with started_agent(*flags, log=self.folder / "agent.log") as process:
+            yield process
 
-def known(engine) -> bool:
-    with engine.begin() as connection:
-        return bool(connection.exec_driver_sql("SELECT 1 FROM traps WHERE trap = 't-1'").first())
+    def is_known(self) -> bool:
+        engine = open_database(self.database)
+        with engine.begin() as connection:
+            return connection.execute(sa.text("SELECT 1 FROM traps WHERE trap = 't-1'")).first() is not None
+
+    def said(self, rollout: str) -> str | None:
+        with open_database(self.database).begin() as connection:
+            (row,) = keeping.members(connection, rollout)
+        return row.member.state
+
+
+@pytest.fixture
+def place(tmp_path):
+    key = Ed25519PrivateKey.generate()
+    with running_fleet(tmp_path / "fleet") as running:
+        running.enrolled("t-1")
+        place = Place(tmp_path, running, key, free_port())
+        place.trust.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        yield place
+
+
+def two_bundles(place: Place) -> tuple[SlotFolder, Path]:
+    """One that counts and has passed its trial, and a newer one of some megabytes."""
+    old = signed(write_bundle(place.folder / "old.onnx"), place.key, 1)
+    new = write_bundle(place.folder / "new.onnx")
+    model = onnx.load(new)
+    model.doc_string = Random(1).randbytes(2_000_000).hex()  # the same network, and other bytes
+    onnx.save(model, new)
+    slots = SlotFolder(place.folder / "state")
+    slots.install(old, None)
+    slots.change(lambda now: now.model_copy(update={"trial": None}))
+    return slots, signed(new, place.key, 2)
+
+
+@pytest.mark.timeout(600)
+def test_a_bundle_reaches_a_trap_by_https_though_bytes_are_altered_and_lines_cut_and_goes_again_when_withdrawn(place):
+    slots, new = two_bundles(place)
+    whole = new.read_bytes()
+    with place.serving(), CuttingRelay(place.port, [0, CUT_AFTER]) as relay:
+        with place.counting():
+            until(place.is_known, "the collector knows the trap", PATIENCE_S)
+            published = fleet(
+                "publish", new, "--trust", place.trust, "--database", place.database, "--bundles", place.shelf
+            )
+            on_shelf = place.shelf / str(published["digest"]) / "new.onnx"
+            on_shelf.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+            url = f"https://{HOST}:{relay.port}"
+            plan = ("plan", published["digest"], "--url", url, "--ring", "100%", "--database", place.database)
+            rollout = str(fleet(*plan)["id"])
+            fleet("start", rollout, "--database", place.database)
+            until(lambda: "is not what was published" in place.log, "altered bytes are refused", PATIENCE_S)
+            on_shelf.write_bytes(whole)
+            until(lambda: slots.active_bundle().name == "new.onnx", "it is installed", PATIENCE_S)
+            altered, cut, rest = relay.carried
+            assert altered > len(whole)
+            assert CUT_AFTER <= cut < len(whole)
+            assert rest < len(whole) - CUT_AFTER + 200_000, "only what was missing came again"
+            assert slots.active_bundle().read_bytes() == whole
+        with place.counting() as process:  # it was killed; so it is again
+            until(lambda: place.said(rollout) == "trial", "it counts on trial", PATIENCE_S)
+            os.kill(process.pid, signal.SIGKILL)
+        with place.counting():
+            until(lambda: place.said(rollout) == "active", "it passed its trial", PATIENCE_S)
+            fleet("abort", rollout, "--database", place.database)
+            until(lambda: place.said(rollout) == "rolled_back", "it is told to return", PATIENCE_S)
+            assert slots.active_bundle().name == "old.onnx"
