@@ -1,5 +1,6 @@
 """Build every bundle of a student: written aside, opened again, measured, passed by the gate, then moved into place."""
 
+import contextlib
 import shutil
 import tempfile
 import time
@@ -184,8 +185,9 @@ def _writable(out: Path) -> None:
 def _forget_killed(out: Path, now_s: float) -> None:
     """A build that was killed could not tidy up; a later one does."""
     for left in out.glob(f"{ASIDE}*"):
-        if now_s - left.stat().st_mtime > ABANDONED_S:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another build has just ended
+            if now_s - left.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _format(work: Work, name: str, aside: Path) -> Iterator[Bundle]:
