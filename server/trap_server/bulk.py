@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -83,7 +83,8 @@ def _put(
     if not rows:
         return 0
     if connection.dialect.name == "postgresql":
-        return _copy_in(connection, table, columns, rows, on_conflict)
+        _copy(connection, table, columns, rows)
+        return connection.exec_driver_sql(_moving(table, columns, on_conflict)).rowcount
     stored = 0
     for part in blocks(rows):
         statement = f"{_inserting(table, columns, len(part))} {on_conflict}"
@@ -104,28 +105,26 @@ def _replacing(table: sa.Table, columns: tuple[str, ...]) -> str:
     return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changed}"
 
 
-def _copy_in(
-    connection: sa.Connection,
-    table: sa.Table,
-    columns: tuple[str, ...],
-    rows: Sequence[tuple[object, ...]],
-    on_conflict: str,
-) -> int:
-    """COPY is the fastest way in, but knows no conflicts: so by way of a table of this connection alone."""
-    names, incoming = ", ".join(columns), f"incoming_{table.name}"
+@cache
+def _moving(table: sa.Table, columns: tuple[str, ...], on_conflict: str) -> str:
+    names, incoming = ", ".join(columns), _incoming(table)
+    # Rows of an earlier call in this transaction conflict with what they became: ignored by those who do nothing.
+    taken = f"SELECT {names} FROM {incoming}" if on_conflict == NOTHING else f"DELETE FROM {incoming} RETURNING {names}"  # noqa: S608
+    return f"WITH taken AS ({taken}) INSERT INTO {table.name} ({names}) SELECT {names} FROM taken {on_conflict}"  # noqa: S608
+
+
+def _copy(
+    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """COPY is the fastest way in, but knows no conflicts: so into a table of this connection alone.
+
+    Raises sa.exc.DBAPIError, as statements of SQLAlchemy do.
+    """
+    names, incoming = ", ".join(columns), _incoming(table)
     connection.exec_driver_sql(
         f"CREATE TEMP TABLE IF NOT EXISTS {incoming} ON COMMIT DELETE ROWS AS SELECT {names} FROM {table.name} LIMIT 0"  # noqa: S608
     )
-    _copy(connection, f"COPY {incoming} ({names}) FROM STDIN", rows)
-    # Rows of an earlier call in this transaction conflict with what they became: ignored by those who do nothing.
-    taken = f"SELECT {names} FROM {incoming}" if on_conflict == NOTHING else f"DELETE FROM {incoming} RETURNING {names}"  # noqa: S608
-    insert = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM taken {on_conflict}"  # noqa: S608
-    return connection.exec_driver_sql(f"WITH taken AS ({taken}) {insert}").rowcount
-
-
-def _copy(connection: sa.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Raises sa.exc.DBAPIError, as statements of SQLAlchemy do."""
-    dialect: Any = connection.dialect
+    statement, dialect = f"COPY {incoming} ({names}) FROM STDIN", cast(Any, connection.dialect)
     raw: Any = connection.connection.driver_connection
     try:
         with raw.cursor() as cursor, cursor.copy(statement) as copy:
@@ -134,3 +133,7 @@ def _copy(connection: sa.Connection, statement: str, rows: Sequence[tuple[object
     except dialect.loaded_dbapi.Error as error:
         kind = dialect.loaded_dbapi.Error
         raise sa.exc.DBAPIError.instance(statement, None, error, kind, dialect=dialect) from error
+
+
+def _incoming(table: sa.Table) -> str:
+    return f"incoming_{table.name}"
