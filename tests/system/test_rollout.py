@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -19,14 +20,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from device.agents import started_agent
 from device.bundles import write_bundle
+from server.chaos.proxy import ChaosProxy
 from server.fleets import HOST, RunningFleet, running_fleet
 from server.traps import until
 from trap_agent.slots import SlotFolder
 from trap_contract.signature import content_digest, sign, signature_file
 from trap_server.database import open_database
 from trap_server.rollouts import keeping
-
-from system.cutting import CuttingRelay
 
 PATIENCE_S = 90.0
 CUT_AFTER = 2_000_000
@@ -96,13 +96,16 @@ class Place:
         with started_agent(*flags, log=self.folder / "agent.log") as process:
             yield process
 
+    @cached_property
+    def engine(self) -> sa.Engine:
+        return open_database(self.database)
+
     def is_known(self) -> bool:
-        engine = open_database(self.database)
-        with engine.begin() as connection:
+        with self.engine.begin() as connection:
             return connection.execute(sa.text("SELECT 1 FROM traps WHERE trap = 't-1'")).first() is not None
 
     def said(self, rollout: str) -> str | None:
-        with open_database(self.database).begin() as connection:
+        with self.engine.begin() as connection:
             (row,) = keeping.members(connection, rollout)
         return row.member.state
 
@@ -134,7 +137,7 @@ def two_bundles(place: Place) -> tuple[SlotFolder, Path]:
 def test_a_bundle_reaches_a_trap_by_https_though_bytes_are_altered_and_lines_cut_and_goes_again_when_withdrawn(place):
     slots, new = two_bundles(place)
     whole = new.read_bytes()
-    with place.serving(), CuttingRelay(place.port, [0, CUT_AFTER]) as relay:
+    with place.serving(), ChaosProxy(place.port, cut_after=[0, CUT_AFTER]) as relay:
         with place.counting():
             until(place.is_known, "the collector knows the trap", PATIENCE_S)
             published = fleet(
@@ -149,7 +152,7 @@ def test_a_bundle_reaches_a_trap_by_https_though_bytes_are_altered_and_lines_cut
             until(lambda: "is not what was published" in place.log, "altered bytes are refused", PATIENCE_S)
             on_shelf.write_bytes(whole)
             until(lambda: slots.active_bundle().name == "new.onnx", "it is installed", PATIENCE_S)
-            altered, cut, rest = relay.carried
+            altered, cut, rest = relay.answered
             assert altered > len(whole)
             assert CUT_AFTER <= cut < len(whole)
             assert rest < len(whole) - CUT_AFTER + 200_000, "only what was missing came again"

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -16,7 +17,8 @@ class ChaosProxy:
     """Forwards `port` to `target`. The knobs may be turned at any time, from any thread.
 
     `latency_s` is each way; `bytes_a_second` of each connection and way; `frozen` keeps connections open and forwards
-    nothing (a half-open link); `refusing` closes new ones at once.
+    nothing (a half-open link); `refusing` closes new ones at once. The answers of its first connections end after
+    `cut_after` bytes each, 0 lets one pass whole; `answered` tells how much each connection has answered.
     """
 
     target: int
@@ -25,6 +27,8 @@ class ChaosProxy:
     bytes_a_second: float = 0.0
     frozen: bool = False
     refusing: bool = False
+    cut_after: Sequence[int] = ()
+    answered: list[int] = field(default_factory=list)
     _links: set[asyncio.StreamWriter] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
@@ -74,14 +78,32 @@ class ChaosProxy:
             writer.transport.abort()
             return
         self._links |= {writer, back}
-        ways = [asyncio.ensure_future(self._pump(*way)) for way in ((reader, back), (there, writer))]
+        asked, answered = self._pump(reader, back), self._pump(there, writer, self._meter())
+        ways = [asyncio.ensure_future(way) for way in (asked, answered)]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for one in (writer, back):
             one.transport.abort()
             self._links.discard(one)
         await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _meter(self) -> Callable[[int], bool]:
+        """Counts what a new connection answers, and tells when it is to be cut."""
+        number = len(self.answered)
+        limit = self.cut_after[number] if number < len(self.cut_after) else 0
+        self.answered.append(0)
+
+        def is_used_up(size: int) -> bool:
+            self.answered[number] += size
+            return 0 < limit <= self.answered[number]
+
+        return is_used_up
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        is_used_up: Callable[[int], bool] = lambda _: False,
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 await asyncio.sleep(self.latency_s)
@@ -91,3 +113,5 @@ class ChaosProxy:
                     await asyncio.sleep(0.05)
                 writer.write(data)
                 await writer.drain()
+                if is_used_up(len(data)):
+                    break
