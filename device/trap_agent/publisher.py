@@ -158,10 +158,10 @@ class Publisher:
             wait_s = min(wait_s, _DRAIN_RETRY_CAP_S)
         elif is_taken_over:
             wait_s += _TAKEN_OVER_S
-        if self._brief == _BRIEF and not is_taken_over:
-            log.error(f"let in and cut off {_BRIEF} times in a row; {_RIVAL}", trap=self._link.trap.trap)
         if is_taken_over:
             log.error("another client took this trap's name; give each trap its own", trap=self._link.trap.trap)
+        elif self._brief == _BRIEF:
+            log.error(f"let in and cut off {_BRIEF} times in a row; {_RIVAL}", trap=self._link.trap.trap)
         log.warning("no delivery, windows are kept", error=str(error), held=self._outbox.held, retry_s=round(wait_s, 1))
         self._pause(wait_s)
 
