@@ -204,7 +204,8 @@ def test_the_api_gives_a_trap_its_files_by_ranges_and_nobody_else(fleet, client,
     assert (part.status_code, part.content) == (206, data[100:])
     assert part.headers["content-range"] == f"bytes 100-{len(data) - 1}/{len(data)}"
     other = wish.token.replace(fleet.told[0][0], "t-99")
-    for token in ("", wish.token[:-1] + "0", other, "x.y", "..", "demo.t-1.\xe9"):
+    forged = wish.token[:-1] + ("1" if wish.token.endswith("0") else "0")
+    for token in ("", forged, other, "x.y", "..", "demo.t-1.\xe9"):
         assert client.get(place, headers={"Authorization": f"Bearer {token}".encode("latin-1")}).status_code == 401
     for name in ("nope.onnx", "..%2F..%2Fsecret", "%2Fetc%2Fpasswd", "new.onnx.sig"):
         assert client.get(f"/api/v1/rollouts/{rollout}/files/{name}", headers=allowed).status_code == 404
