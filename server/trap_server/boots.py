@@ -1,7 +1,7 @@
 """The ledgers of the boots a batch touches: read, carried on, written back in the batch's transaction."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ MOST_TRAPS = 50
 MOST_RANGES = 100
 
 BootKey = tuple[str, str, str]
+_B = schema.boots.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,18 @@ def read_ledgers(connection: sa.Connection, batch: Batch) -> dict[BootKey, Ledge
     keys |= {(*_names(one.address), told.boot) for one in batch.given_up for told in one.lost.ranges}
     keys |= {key for key, _ in _held(batch)}
     ledgers = dict.fromkeys(keys, Ledger())
-    c = schema.boots.c
-    query = sa.select(c.tenant, c.trap, c.boot, c.last, c.missing, c.lost)
-    found = connection.execute(query.where(is_one_of(connection, (c.tenant, c.trap, c.boot), sorted(keys))))
-    for tenant, trap, boot, last, missing, lost in found:
-        ledgers[(tenant, trap, boot)] = Ledger(last, _ranges(missing), _ranges(lost))
-    return ledgers
+    return ledgers | dict(_read(connection, is_one_of(connection, (_B.tenant, _B.trap, _B.boot), sorted(keys))))
 
 
-def carry_on(connection: sa.Connection, ledgers: dict[BootKey, Ledger], batch: Batch) -> None:
-    """Enter what the batch stores, gives up and still holds.
+def with_losses(connection: sa.Connection, traps: Sequence[tuple[str, str]]) -> Iterator[tuple[BootKey, Ledger]]:
+    """The ledgers of these traps' boots that lost something."""
+    if traps:
+        some = sa.cast(_B.lost, sa.Text) != "[]"
+        yield from list(_read(connection, is_one_of(connection, (_B.tenant, _B.trap), traps), some))
+
+
+def carry_on(connection: sa.Connection, ledgers: dict[BootKey, Ledger], batch: Batch) -> dict[BootKey, Ledger]:
+    """Enter what the batch stores, gives up and still holds; returns the ledgers after it.
 
     What is missing is asked for when nothing has filled it for two minutes: a trap that has just come back sends
     what it holds by itself.
@@ -62,30 +65,37 @@ def carry_on(connection: sa.Connection, ledgers: dict[BootKey, Ledger], batch: B
     changed = [_row(key, ledger, batch.newest_ms) for key, ledger in sorted(after.items()) if ledger != ledgers[key]]
     upsert(connection, schema.boots, changed)
     _put_off(connection, batch)
+    return after
 
 
 def take_requests(connection: sa.Connection, now_ms: int) -> list[Request]:
     """What to ask for now, of traps that are online; each thing at most once in ten minutes."""
-    c, traps = schema.boots.c, schema.traps.c
-    is_online = sa.and_(traps.tenant == c.tenant, traps.trap == c.trap, traps.state == "online")
-    query = sa.select(c.tenant, c.trap, c.boot, c.missing).join(schema.traps, is_online).where(c.ask_at_ms <= now_ms)
+    traps = schema.traps.c
+    is_online = sa.and_(traps.tenant == _B.tenant, traps.trap == _B.trap, traps.state == "online")
+    query = sa.select(_B.tenant, _B.trap, _B.boot, _B.missing).join(schema.traps, is_online)
     asked: dict[TrapAddress, list[AckRange]] = defaultdict(list)
-    found = connection.execute(query.order_by(c.ask_at_ms).limit(MOST_TRAPS)).all()
+    due = query.where(_B.ask_at_ms <= now_ms).order_by(_B.ask_at_ms)
+    found = connection.execute(due.limit(MOST_TRAPS)).all()
     for tenant, trap, boot, missing in found:
         room = MOST_RANGES - len(asked[TrapAddress(tenant, trap)])
         ranges = [AckRange(boot=boot, first=first, last=last) for first, last in missing[:room]]
         asked[TrapAddress(tenant, trap)] += ranges
     keys = [(tenant, trap, boot) for tenant, trap, boot, _ in found]
-    _ask_at(connection, is_one_of(connection, (c.tenant, c.trap, c.boot), keys), now_ms + AGAIN_MS)
+    _ask_at(connection, is_one_of(connection, (_B.tenant, _B.trap, _B.boot), keys), now_ms + AGAIN_MS)
     return [Request(address, tuple(ranges)) for address, ranges in asked.items() if ranges]
+
+
+def _read(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Iterator[tuple[BootKey, Ledger]]:
+    query = sa.select(_B.tenant, _B.trap, _B.boot, _B.last, _B.missing, _B.lost).where(*which)
+    for tenant, trap, boot, last, missing, lost in connection.execute(query):
+        yield (tenant, trap, boot), Ledger(last, _ranges(missing), _ranges(lost))
 
 
 def _put_off(connection: sa.Connection, batch: Batch) -> None:
     """A trap that has just told what it holds is about to send it."""
-    c = schema.boots.c
     reborn = sorted({_names(one.address) for one in batch.sightings if one.birth is not None})
     if reborn:
-        waiting = sa.and_(is_one_of(connection, (c.tenant, c.trap), reborn), c.ask_at_ms.is_not(None))
+        waiting = sa.and_(is_one_of(connection, (_B.tenant, _B.trap), reborn), _B.ask_at_ms.is_not(None))
         _ask_at(connection, waiting, batch.newest_ms + QUIET_MS)
 
 

@@ -1,10 +1,14 @@
 """Where every number of a boot is: stored, missing or lost for good; pure."""
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 Range = tuple[int, int]
 """First and last, both included."""
+
+Beside = tuple[int | None, int | None]
+"""The numbers next to a range; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,17 @@ class Ledger:
         known = self.with_known(given_up[-1][1])
         gone = without(known.missing, without(known.missing, given_up))
         return Ledger(known.last, without(known.missing, gone), joined([*known.lost, *gone]))
+
+    def beside_lost(self) -> dict[Range, Beside]:
+        """For each lost range the nearest numbers that were stored, below and above it."""
+        if not self.lost:
+            return {}
+        stored = self.stored()
+        places = (bisect(stored, lost) for lost in self.lost)
+        return {
+            lost: (stored[at - 1][1] if at else None, stored[at][0] if at < len(stored) else None)
+            for lost, at in zip(self.lost, places, strict=True)
+        }
 
     def stored(self) -> tuple[Range, ...]:
         """Every number that was stored once, even if its window was aged out since."""

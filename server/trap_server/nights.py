@@ -74,7 +74,8 @@ class Night:
 class Hour:
     """What one trap counted in one hour of one night: enough for exact sums and medians, and hours can be added.
 
-    `deployed_ms` tells the deployment by its begin, None without one; `counted` are the windows that have counts.
+    `deployed_ms` tells the deployment by its begin, None without one; `counted` are the windows that have counts;
+    `lost_ms` is effort that was made and whose counts are gone for good, at most.
     """
 
     tenant: str
@@ -87,6 +88,7 @@ class Hour:
     windows: int
     counted: int
     observed_ms: int
+    lost_ms: int
     tally: Tally
     models: tuple[str, ...]
     thresholds: tuple[float, ...]
@@ -100,7 +102,7 @@ class TrapNight:
     `counts` is None when nothing was counted, which is not zero. `statistic` says what they are: `sum` of arrivals or
     of catch; `peak`, for occupancy, which has no sum, is the largest of the hours' medians. `expected_s` is the part
     of the night in which the deployment stood (the whole night without one), `coverage` is observed / expected,
-    `problem` that it is below 0.8. `lost_s` is effort that the trap said is gone for good.
+    `problem` that it is below 0.8. `lost_s` is effort that the trap said is gone for good, at most.
     """
 
     tenant: str
@@ -141,7 +143,7 @@ def night_at(date: dt.date, deployment: Deployment | None) -> Night:
 
 
 def trap_night(
-    hours: Sequence[Hour], deployment: Deployment | None, lost_ms: int, coverage_needed: float = COVERAGE_NEEDED
+    hours: Sequence[Hour], deployment: Deployment | None, coverage_needed: float = COVERAGE_NEEDED
 ) -> TrapNight:
     """Add up the hours, at least one, of one trap, deployment, night and semantics."""
     first = hours[0]
@@ -163,7 +165,7 @@ def trap_night(
         counts=_counts(hours) if any(hour.counted for hour in hours) else None,
         observed_s=observed_s,
         expected_s=expected_s,
-        lost_s=lost_ms / 1000,
+        lost_s=sum(hour.lost_ms for hour in hours) / 1000,
         coverage=coverage,
         problem=coverage < coverage_needed,
         models=tuple(sorted({model for hour in hours for model in hour.models})),

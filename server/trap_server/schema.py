@@ -363,6 +363,21 @@ stale_hours = sa.Table(
     sqlite_with_rowid=False,
 )
 
+lost_effort = sa.Table(
+    "lost_effort",  # where lost numbers of a boot were, as far as stored ones tell
+    metadata,
+    sa.Column("tenant", sa.String(36), primary_key=True),
+    sa.Column("trap", sa.String(36), primary_key=True),
+    sa.Column("boot", sa.String(32), primary_key=True),
+    sa.Column("first", sa.BigInteger, primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("start_ms", sa.BigInteger, nullable=False),
+    sa.Column("end_ms", sa.BigInteger, nullable=False),
+    sa.Column("parts", sa.BigInteger, nullable=False),
+    sa.Column("effort_ms", sa.BigInteger, nullable=False),
+    sa.Column("semantics", sa.String(16), nullable=False),
+)
+
 hours = sa.Table(
     "hours",
     metadata,
@@ -377,6 +392,7 @@ hours = sa.Table(
     sa.Column("windows", sa.BigInteger, nullable=False),
     sa.Column("counted", sa.BigInteger, nullable=False),
     sa.Column("observed_ms", sa.BigInteger, nullable=False),
+    sa.Column("lost_ms", sa.BigInteger, nullable=False),
     sa.Column("tally", sa.JSON, nullable=False),  # {class: {count: windows}}
     sa.Column("models", sa.JSON, nullable=False),
     sa.Column("thresholds", sa.JSON, nullable=False),

@@ -22,8 +22,8 @@ from trap_server.clocks import Clocks
 from trap_server.gaps import Ledger
 from trap_server.repair import Start
 from trap_server.rollouts.keeping import keep_progress
-from trap_server.rollups import keeping, retention
-from trap_server.rollups.building import HOUR_MS
+from trap_server.rollups import keeping, losing, retention
+from trap_server.rollups.building import HOUR_MS, HourKey
 from trap_server.sorting import Batch, GivenUp, OfferedWindow, Refusal, Sighting, Told, WindowKey
 from trap_server.trap_record import TrapRecord
 from trap_server.turns import only_reading
@@ -95,8 +95,9 @@ class Store:
             clocks = Clocks(connection, batch.windows)
             stored, collisions, hours = _insert_windows(connection, batch.windows, clocks, ledgers)
             clocks.keep()
-            keeping.mark(connection, hours | clocks.moved)
-            carry_on(connection, ledgers, batch)
+            after = carry_on(connection, ledgers, batch)
+            lost = losing.place(connection, ledgers, after, redated=(hour[:2] for hour in clocks.moved))
+            keeping.mark(connection, hours | clocks.moved | lost)
             _keep_collisions(connection, collisions)
             _keep_refusals(connection, batch.refusals)
             _keep_told(connection, batch.told)
@@ -200,7 +201,7 @@ def _insert_windows(
     offered: Sequence[OfferedWindow],
     clocks: Clocks,
     ledgers: dict[BootKey, Ledger],
-) -> tuple[int, list[OfferedWindow], set[keeping.HourKey]]:
+) -> tuple[int, list[OfferedWindow], set[HourKey]]:
     """Insert the windows whose key is new; of several with one key, the first.
 
     Returns how many were inserted, those whose key is stored with other content (one number was given to two
@@ -226,7 +227,7 @@ def _content(body: str) -> bytes:
     return Window.model_validate_json(body).canonical()
 
 
-def _hour(offered: OfferedWindow, start: Start) -> keeping.HourKey:
+def _hour(offered: OfferedWindow, start: Start) -> HourKey:
     return offered.key[0], offered.key[1], start.start_ms - start.start_ms % HOUR_MS
 
 

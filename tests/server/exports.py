@@ -4,14 +4,14 @@ import datetime as dt
 from typing import Any
 
 import sqlalchemy as sa
-from trap_contract.messages import Window
+from trap_contract.messages import AckRange, Lost, Window
 from trap_server.exporting.metadata import ExportMetadata
 from trap_server.exporting.rows import Row
 from trap_server.nights import Deployment
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Store
 
-from server.traps import make_batch, make_window
+from server.traps import BOOT, make_batch, make_window
 
 NOON_MS = 1_790_000_000_000 // 86_400_000 * 86_400_000 + 12 * 3_600_000
 NIGHT = dt.datetime.fromtimestamp(NOON_MS / 1000, dt.UTC).date()
@@ -87,6 +87,14 @@ def caught(seq: int, after_h: float, females: int | None = 3, **changes: Any) ->
     """A window of arrivals, so many hours after noon UTC."""
     wall_ms = NOON_MS + round(after_h * 3_600_000)
     return make_window(seq, females, wall_ms=wall_ms, **({"semantics": "arrivals"} | changes))
+
+
+def lose(engine: sa.Engine, first: int, last: int, trap: str = "t1", boot: str = BOOT) -> None:
+    """A trap's word, as ingest takes it, that its windows first to last are gone for good."""
+    lost = Lost(trap=trap, ranges=(AckRange(boot=boot, first=first, last=last),), reason="outbox_full")
+    Store(engine, "c").commit(
+        sort_arrivals([Arrival(f"mt/v1/demo/{trap}/lost", lost.model_dump_json().encode(), False, 1)])
+    )
 
 
 def keep(engine: sa.Engine, *windows: Window, trap: str = "t1") -> None:

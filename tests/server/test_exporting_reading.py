@@ -28,7 +28,7 @@ def test_catches_of_a_night_are_summed_from_noon_to_noon_and_zeros_stay(engine: 
     assert (second.statistic, second.is_catch, second.windows, second.observed_s) == ("sum", True, 3, 180.0)
     assert second.models == ("yolov8n_kd@" + "ab" * 8,)
     assert second.thresholds == (0.35,)
-    assert second.lost_s is None
+    assert second.lost_s == 0.0
 
 
 def test_occupancy_is_never_a_catch_and_stays_apart_from_it(engine: sa.Engine):

@@ -46,4 +46,8 @@ def test_a_ledger_agrees_with_sets(happened: list[tuple[str, object]]):
         assert ledger.last == last
         assert members(ledger.lost) == sorted(lost)
         assert members(ledger.missing) == sorted(set(range(1, last + 1)) - stored - lost)
+        for (first, end), (below, above) in ledger.beside_lost().items():
+            assert below == max({number for number in stored if number < first}, default=None)
+            assert above == min({number for number in stored if number > end}, default=None)
+        assert [*ledger.beside_lost()] == [*ledger.lost]
         assert all(ledger.has_stored(number) == (number in stored) for number in range(1, 45))

@@ -32,6 +32,7 @@ def hour(number: int, tally: Tally, **changes: object) -> Hour:
         60,
         counted,
         HOUR_MS,
+        0,
         tally,
         ("m",),
         (0.3,),
@@ -77,7 +78,7 @@ def test_nights_tile_time_and_are_found_again_by_their_date(moment: int, somewhe
 
 
 def test_arrivals_are_summed():
-    night = trap_night([hour(1, {"Female": {0: 58, 2: 2}}), hour(2, {"Female": {1: 60}})], NAIROBI, lost_ms=0)
+    night = trap_night([hour(1, {"Female": {0: 58, 2: 2}}), hour(2, {"Female": {1: 60}})], NAIROBI)
     assert (night.statistic, night.counts, night.windows) == ("sum", {"Female": 64}, 120)
 
 
@@ -85,20 +86,20 @@ def test_occupancy_is_never_summed_but_the_largest_hourly_median():
     hours = [
         hour(n, {"Female": tally}, semantics="occupancy") for n, tally in enumerate([{3: 59, 9: 1}, {2: 30, 5: 30}])
     ]
-    night = trap_night(hours, NAIROBI, lost_ms=0)
+    night = trap_night(hours, NAIROBI)
     assert (night.statistic, night.counts) == ("peak", {"Female": 4})
 
 
 def test_a_night_in_which_nothing_was_counted_has_no_numbers_and_one_of_zeros_has_zeros():
-    blind = trap_night([hour(1, {}, observed_ms=0)], NAIROBI, lost_ms=60_000)
+    blind = trap_night([hour(1, {}, observed_ms=0, lost_ms=60_000)], NAIROBI)
     assert (blind.counts, blind.lost_s, blind.problem) == (None, 60.0, True)
-    assert trap_night([hour(1, {"Female": {0: 60}})], NAIROBI, lost_ms=0).counts == {"Female": 0}
+    assert trap_night([hour(1, {"Female": {0: 60}})], NAIROBI).counts == {"Female": 0}
 
 
 def test_coverage_is_of_the_time_in_which_the_deployment_stood():
     begins_ms = night_at(dt.date(2026, 6, 1), NAIROBI).begins_ms
     short = replace(NAIROBI, begins_ms=begins_ms + 2 * HOUR_MS, ends_ms=begins_ms + 4 * HOUR_MS)
-    night = trap_night([hour(2, {"Female": {0: 60}}), hour(3, {}, observed_ms=0)], short, lost_ms=0)
+    night = trap_night([hour(2, {"Female": {0: 60}}), hour(3, {}, observed_ms=0)], short)
     assert (night.expected_s, night.coverage, night.problem) == (7200.0, 0.5, True)
 
 

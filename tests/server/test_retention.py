@@ -8,7 +8,7 @@ from trap_server.rollups import reading
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Committed, Store
 
-from server.exports import NOON_MS, caught, keep, make_place
+from server.exports import NOON_MS, caught, keep, lose, make_place
 from server.running import rows
 from server.traps import make_batch
 
@@ -71,6 +71,17 @@ def test_a_window_that_comes_late_into_a_sealed_hour_is_added(engine: sa.Engine)
         assert (hour.windows, (night.counts or {})["Female"]) == (3, 12)
         settle(engine).age_out(LATER_MS)
     assert rows(engine, schema.windows) == []
+
+
+def test_effort_that_was_lost_stays_told_where_it_was_after_the_windows_around_it_are_gone(engine: sa.Engine):
+    keep(engine, *(caught(1 + number, number / 3, 1) for number in range(60) if not 20 <= number < 35))
+    lose(engine, 21, 35)
+    store = settle(engine)
+    before = told(engine)
+    assert store.age_out(NOON_MS + 10 * HOUR) == 20
+    assert told(engine) == before
+    settle(engine).age_out(LATER_MS)
+    assert (told(engine), rows(engine, schema.windows)) == (before, [])
 
 
 def test_gaps_stay_known_and_what_aged_out_is_none(engine: sa.Engine):

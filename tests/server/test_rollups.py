@@ -1,4 +1,4 @@
-"""Hours and nights as kept are, at every moment, what the windows come to when they are read from the beginning."""
+"""Hours and nights as kept are, at every moment, what windows and losses come to when read from the beginning."""
 
 import json
 
@@ -9,10 +9,11 @@ from trap_contract.messages import Clock, Window
 from trap_server import deployments, schema
 from trap_server.nights import Deployment, Hour, TrapNight
 from trap_server.rollups import keeping, reading
-from trap_server.rollups.building import Counted, Standing, build_hours, build_nights
+from trap_server.rollups.building import Counted, Lost, Standing, build_hours, build_nights
+from trap_server.rollups.losing import Beside, spread
 from trap_server.store import Store
 
-from server.exports import NOON_MS, caught, keep, make_place
+from server.exports import NOON_MS, caught, keep, lose, make_place
 from server.traps import make_window
 
 HOUR = 3_600_000
@@ -20,7 +21,7 @@ KERNELS = ("k1", "k2")
 
 
 def from_scratch(connection: sa.Connection) -> tuple[list[Hour], list[TrapNight]]:
-    """Everything, from nothing but windows."""
+    """Everything, from nothing but windows and what is lost."""
     w = schema.windows.c
     windows = [
         Counted(
@@ -31,8 +32,22 @@ def from_scratch(connection: sa.Connection) -> tuple[list[Hour], list[TrapNight]
         for row in connection.execute(sa.select(*w))
     ]  # fmt: skip
     standing = Standing(deployments.deployments(connection).values())
-    hours = build_hours(windows, standing)
+    hours = build_hours([*windows, *lost_from_scratch(connection)], standing)
     return hours, sorted(build_nights(hours, standing).values(), key=reading.place_of)
+
+
+def lost_from_scratch(connection: sa.Connection) -> list[Lost]:
+    w, found = schema.windows.c, []
+    stored = connection.execute(sa.select(w.boot, w.seq, w.start_ms, w.duration_ms, w.semantics).order_by(w.seq)).all()
+    for boot, ranges in connection.execute(sa.select(schema.boots.c.boot, schema.boots.c.lost)):
+        for first, last in ranges:
+            before = next((Beside(*row[1:]) for row in reversed(stored) if row[0] == boot and row[1] < first), None)
+            after = next((Beside(*row[1:]) for row in stored if row[0] == boot and row[1] > last), None)
+            whole = spread((first, last), before, after)
+            if whole is not None:
+                parts = whole.between(0, 2**53)
+                found += [Lost("demo", "t1", start_ms, whole.semantics, lost_ms) for start_ms, lost_ms in parts]
+    return found
 
 
 def kept(connection: sa.Connection) -> tuple[list[Hour], list[TrapNight]]:
@@ -72,12 +87,18 @@ PLACES = (
     make_place(site="s2", latitude=None, longitude=None, timezone="Asia/Tokyo"),
     make_place(site="s3", begins_ms=NOON_MS, ends_ms=NOON_MS + 5 * HOUR),
 )
-STEPS = st.one_of(windows(), st.sampled_from(PLACES), st.just("refresh"), st.just("remove"))
+LOSSES = st.tuples(st.sampled_from(["a" * 32, "b" * 32]), st.integers(1, 40), st.integers(0, 20))
+STEPS = st.one_of(windows(), windows(), st.sampled_from(PLACES), LOSSES, st.just("refresh"), st.just("remove"))
+Step = Window | Deployment | tuple[str, int, int] | str
 
 
-def take(engine: sa.Engine, step: Window | Deployment | str) -> None:
+def take(engine: sa.Engine, step: Step) -> None:
     if isinstance(step, Window):
         keep(engine, step)
+        return
+    if isinstance(step, tuple):
+        boot, first, more = step
+        lose(engine, first, first + more, boot=boot)
         return
     with engine.begin() as connection:
         if step == "refresh":
@@ -91,8 +112,8 @@ def take(engine: sa.Engine, step: Window | Deployment | str) -> None:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=1, max_size=25))
-def test_whatever_comes_late_or_is_dated_anew_kept_and_from_scratch_are_equal(
-    engine: sa.Engine, steps: list[Window | Deployment | str]
+def test_whatever_comes_late_is_lost_or_dated_anew_kept_and_from_scratch_are_equal(
+    engine: sa.Engine, steps: list[Step]
 ):
     with engine.begin() as connection:
         for table in reversed(schema.metadata.sorted_tables):

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -68,7 +68,7 @@ def read_rows(connection: sa.Connection, period: Period, selection: Selection, n
     if period == "hour":
         return map(of_hour, rollups.hours(connection, asked))
     found = rollups.nights(connection, asked)
-    return (replace(of_night(night), lost_s=None) for night in found if night.begins_ms <= now_ms + FUTURE_MS)
+    return (of_night(night) for night in found if night.begins_ms <= now_ms + FUTURE_MS)
 
 
 def _windows(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> Iterator[Row]:

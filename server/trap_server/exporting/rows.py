@@ -25,8 +25,8 @@ class Row:
     """What one trap counted in one stretch of time; `counts` is None when nothing was observed, which is not zero.
 
     `night` is the local date on which a trap-night began, and `boundary` how its noon was found; both are None for
-    windows and hours, as are `expected_s`, `lost_s`, `coverage` (0..1) and `problem`. `deployed_ms` tells the
-    deployment by its begin.
+    windows and hours, as are `expected_s`, `coverage` (0..1) and `problem`; `lost_s` is None for windows.
+    `deployed_ms` tells the deployment by its begin.
     """
 
     tenant: str
@@ -117,6 +117,7 @@ def of_hour(hour: Hour) -> Row:
         counts=hour_counts(hour),
         statistic=statistic_of(hour.semantics),
         observed_s=hour.observed_ms / 1000,
+        lost_s=hour.lost_ms / 1000,
         models=hour.models,
         thresholds=hour.thresholds,
         clock_repaired=hour.clock_repaired,

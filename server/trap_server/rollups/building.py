@@ -1,7 +1,7 @@
 """Hours and nights from nothing but windows: what everything kept must equal; pure."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -10,6 +10,10 @@ from trap_contract.messages import Semantics
 from trap_server.nights import Deployment, Hour, Night, TrapNight, add_tallies, night_of, trap_night
 
 HOUR_MS = 3_600_000
+CALENDAR_END_MS = 253_000_000_000_000  # the year 9987: what a broken clock dates later is on no night
+
+HourKey = tuple[str, str, int]
+"""Tenant, trap, begin of the hour in ms."""
 
 NightKey = tuple[str, str, str, int | None, Semantics]
 """Tenant, trap, night in ISO 8601, begin of the deployment, semantics."""
@@ -30,6 +34,17 @@ class Counted:
     repaired: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Effort that was made here, and whose counts are gone for good."""
+
+    tenant: str
+    trap: str
+    start_ms: int
+    semantics: Semantics
+    lost_ms: int
+
+
 class Standing:
     """Where each trap stood when."""
 
@@ -47,9 +62,9 @@ class Standing:
         return next((one for one in self._by_trap.get((tenant, trap), ()) if one.begins_ms == begins_ms), None)
 
 
-def build_hours(windows: Iterable[Counted], standing: Standing) -> list[Hour]:
+def build_hours(windows: Iterable[Counted | Lost], standing: Standing) -> list[Hour]:
     """One for each trap, hour, night (noon parts an hour), deployment and way of counting; any order goes in."""
-    groups: dict[tuple[object, ...], tuple[Deployment | None, Night, list[Counted]]] = {}
+    groups: dict[tuple[object, ...], tuple[Deployment | None, Night, list[Counted | Lost]]] = {}
     for one in windows:
         place = standing.at(one.tenant, one.trap, one.start_ms)
         night = night_of(one.start_ms, place)
@@ -63,9 +78,7 @@ def build_nights(hours: Iterable[Hour], standing: Standing) -> dict[NightKey, Tr
     by_night: dict[NightKey, list[Hour]] = {}
     for hour in joined_hours(hours):
         by_night.setdefault(night_key(hour), []).append(hour)
-    return {
-        key: trap_night(found, standing.begun(key[0], key[1], key[3]), lost_ms=0) for key, found in by_night.items()
-    }
+    return {key: trap_night(found, standing.begun(key[0], key[1], key[3])) for key, found in by_night.items()}
 
 
 def night_key(one: Hour | TrapNight) -> NightKey:
@@ -83,6 +96,20 @@ def joined_hours(hours: Iterable[Hour]) -> list[Hour]:
     return [_joined(list(group)) for _, group in groupby(sorted(hours, key=key), key=key)]
 
 
+def stretches(hours: Sequence[HourKey]) -> Iterator[tuple[str, str, int, int]]:
+    """Hours of a trap that follow one another, as one stretch."""
+    last: tuple[str, str, int, int] | None = None
+    for tenant, trap, hour_ms in sorted(hours):
+        if last is not None and last[:2] == (tenant, trap) and last[3] == hour_ms:
+            last = (tenant, trap, last[2], hour_ms + HOUR_MS)
+            continue
+        if last is not None:
+            yield last
+        last = (tenant, trap, hour_ms, hour_ms + HOUR_MS)
+    if last is not None:
+        yield last
+
+
 def _joined(parts: Sequence[Hour]) -> Hour:
     if len(parts) == 1:
         return parts[0]
@@ -91,6 +118,7 @@ def _joined(parts: Sequence[Hour]) -> Hour:
         windows=sum(one.windows for one in parts),
         counted=sum(one.counted for one in parts),
         observed_ms=sum(one.observed_ms for one in parts),
+        lost_ms=sum(one.lost_ms for one in parts),
         tally=add_tallies(one.tally for one in parts),
         models=tuple(sorted({model for one in parts for model in one.models})),
         thresholds=tuple(sorted({threshold for one in parts for threshold in one.thresholds})),
@@ -98,8 +126,9 @@ def _joined(parts: Sequence[Hour]) -> Hour:
     )
 
 
-def _hour(windows: Sequence[Counted], place: Deployment | None, night: dt.date) -> Hour:
-    first = windows[0]
+def _hour(found: Sequence[Counted | Lost], place: Deployment | None, night: dt.date) -> Hour:
+    first = found[0]
+    windows = [one for one in found if isinstance(one, Counted)]
     counted = [one.counts for one in windows if one.counts is not None]
     return Hour(
         tenant=first.tenant,
@@ -112,6 +141,7 @@ def _hour(windows: Sequence[Counted], place: Deployment | None, night: dt.date) 
         windows=len(windows),
         counted=len(counted),
         observed_ms=sum(round(one.observed_s * 1000) for one in windows),
+        lost_ms=sum(one.lost_ms for one in found if isinstance(one, Lost)),
         tally=add_tallies({name: {count: 1} for name, count in counts.items()} for counts in counted),
         models=tuple(sorted({one.model for one in windows})),
         thresholds=tuple(sorted({one.threshold for one in windows})),

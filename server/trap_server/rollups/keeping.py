@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,15 +19,23 @@ from trap_server import schema
 from trap_server.bulk import chunks, insert_new, is_one_of, upsert
 from trap_server.deployments import deployments
 from trap_server.nights import Deployment, Hour, Tally, TrapNight, night_of
-from trap_server.rollups.building import HOUR_MS, Counted, NightKey, Standing, build_hours, build_nights, night_key
-
-HourKey = tuple[str, str, int]
-"""Tenant, trap, begin of the hour in ms."""
+from trap_server.rollups.building import (
+    CALENDAR_END_MS,
+    HOUR_MS,
+    Counted,
+    HourKey,
+    NightKey,
+    Standing,
+    build_hours,
+    build_nights,
+    night_key,
+    stretches,
+)
+from trap_server.rollups.losing import lost_in, place_all
 
 NOWHERE = -1
 MOST_HOURS = 50  # of one transaction: no batch waits long for it
 FETCH = 2000
-CALENDAR_END_MS = 253_000_000_000_000  # the year 9987: what a broken clock dates later is on no night
 _S, _H, _N, _W = schema.stale_hours.c, schema.hours.c, schema.nights.c, schema.windows.c
 
 
@@ -84,7 +93,7 @@ def rebuild(connection: sa.Connection, stale: Sequence[HourKey], more: Iterable[
     standing = Standing(
         one for tenant, trap in traps for one in deployments(connection, tenant=tenant, trap=trap).values()
     )
-    fresh = build_hours(counted(connection, stale), standing)
+    fresh = build_hours(chain(counted(connection, stale), lost_in(connection, stale)), standing)
     touched = {night_key(hour) for hour in fresh} | _nights_of(connection, stale) | set(more)
     others = list(_hours_of_nights(connection, touched, set(stale)))
     nights = build_nights([*fresh, *others], standing)
@@ -102,10 +111,10 @@ def _nights_of(connection: sa.Connection, hours: Sequence[HourKey]) -> set[Night
 
 
 def start_anew(connection: sa.Connection) -> int:
-    """Mark every hour that windows are there for; returns how many. `refresh` then builds them."""
+    """Mark every hour that windows are there for, or were lost in; returns how many. `refresh` then builds them."""
     hour_ms = _W.start_ms - _W.start_ms % HOUR_MS
     found = connection.execute(sa.select(_W.tenant, _W.trap, hour_ms).distinct())
-    hours = [(tenant, trap, hour) for tenant, trap, hour in found]
+    hours = {(tenant, trap, hour) for tenant, trap, hour in found} | place_all(connection)
     mark(connection, hours)
     mark(connection, [tuple(row) for row in connection.execute(sa.select(_H.tenant, _H.trap, _H.hour_ms))])
     return len(hours)
@@ -136,7 +145,19 @@ def read_night(row: Any) -> TrapNight:
     return TrapNight(**values)
 
 
-_ORDER = ("tenant", "trap", "site", "deployed_ms", "night", "hour_ms", "semantics", "windows", "counted", "observed_ms")
+_ORDER = (
+    "tenant",
+    "trap",
+    "site",
+    "deployed_ms",
+    "night",
+    "hour_ms",
+    "semantics",
+    "windows",
+    "counted",
+    "observed_ms",
+    "lost_ms",
+)
 _TEXTS = ("tally", "models", "thresholds")  # as JSON: most are like others, and read once
 _HOUR_COLUMNS = [
     *(_H[name] for name in _ORDER),
@@ -147,8 +168,22 @@ _HOUR_COLUMNS = [
 
 
 def _hour_of(row: Sequence[Any]) -> Hour:
-    tenant, trap, site, deployed_ms, night, hour_ms, semantics, windows, counted_, observed_ms, *texts, repaired = row
-    known = (hour_ms, semantics, windows, counted_, observed_ms)
+    (
+        tenant,
+        trap,
+        site,
+        deployed_ms,
+        night,
+        hour_ms,
+        semantics,
+        windows,
+        counted_,
+        observed_ms,
+        lost_ms,
+        *texts,
+        repaired,
+    ) = row
+    known = (hour_ms, semantics, windows, counted_, observed_ms, lost_ms)
     told = (_tally(texts[0]), _names(texts[1]), _names(texts[2]), bool(repaired))
     return Hour(tenant, trap, site, _begin(deployed_ms), _date(night), *known, *told)
 
@@ -197,20 +232,6 @@ def counted(connection: sa.Connection, hours: Sequence[HourKey], *more: sa.Colum
             model = f"{row.model_id}@{row.model_sha256[:16]}"
             threshold = json.loads(row.body)["model"]["threshold"]
             yield Counted(*row[:6], model, threshold, row.clock_method != "trusted")
-
-
-def stretches(hours: Sequence[HourKey]) -> Iterator[tuple[str, str, int, int]]:
-    """Hours of a trap that follow one another, as one stretch."""
-    last: tuple[str, str, int, int] | None = None
-    for tenant, trap, hour_ms in sorted(hours):
-        if last is not None and last[:2] == (tenant, trap) and last[3] == hour_ms:
-            last = (tenant, trap, last[2], hour_ms + HOUR_MS)
-            continue
-        if last is not None:
-            yield last
-        last = (tenant, trap, hour_ms, hour_ms + HOUR_MS)
-    if last is not None:
-        yield last
 
 
 def conditions(columns: Any, hours: Sequence[HourKey]) -> Iterator[sa.ColumnElement[bool]]:

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from trap_server import schema
 from trap_server.nights import Hour, TrapNight
-from trap_server.rollups.building import HOUR_MS, NightKey, joined_hours, night_key
-from trap_server.rollups.keeping import HourKey, hours_in_order, read_night, rebuild
+from trap_server.rollups.building import HOUR_MS, HourKey, NightKey, joined_hours, night_key
+from trap_server.rollups.keeping import hours_in_order, read_night, rebuild
 
 FETCH = 2000
 DAY_MS = 24 * HOUR_MS

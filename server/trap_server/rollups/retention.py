@@ -12,8 +12,8 @@ from trap_server import schema
 from trap_server.bulk import upsert
 from trap_server.deployments import deployments
 from trap_server.gaps import Ledger
-from trap_server.rollups.building import HOUR_MS, Standing, build_hours, joined_hours
-from trap_server.rollups.keeping import HourKey, build, conditions, counted, hour_row, hours_in_order, stretches
+from trap_server.rollups.building import HOUR_MS, HourKey, Standing, build_hours, joined_hours, stretches
+from trap_server.rollups.keeping import build, conditions, counted, hour_row, hours_in_order
 from trap_server.sorting import OfferedWindow, WindowKey
 
 _C, _H, _S, _W = schema.collisions.c, schema.hours.c, schema.stale_hours.c, schema.windows.c
