@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 import tomllib
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trap_agent.card.apply import Board, apply, own_name
 from trap_agent.card.condition import Code, Condition, of_card, of_delivery, of_wifi, shown, status_text
-from trap_agent.card.derive import NOWHERE, derive
+from trap_agent.card.derive import NOWHERE, TIME_SERVERS, derive
 from trap_agent.card.light import pattern
 from trap_agent.card.watch import STEADY_S, Notes, look
 from trap_agent.runfiles import LINK_FILE, PICTURES_FILE, LinkFile, PicturesFile, run_folder
@@ -56,6 +57,17 @@ def test_what_holds_secrets_is_readable_by_root_alone(board):
     assert [stat.S_IMODE((board.run / name).stat().st_mode) for name in names] == [0o600] * 3
 
 
+def test_time_servers_can_be_read_by_the_user_who_asks_them_whatever_the_units_mask(board):
+    mask = os.umask(0o077)
+    try:
+        put(board, CARD + b'[network]\nntp = ["10.0.0.2"]\n')
+    finally:
+        os.umask(mask)
+    file = board.root / TIME_SERVERS
+    assert file.read_text() == "[Time]\nNTP=10.0.0.2\n"
+    assert [stat.S_IMODE(place.stat().st_mode) for place in (file.parent, file)] == [0o755, 0o644]
+
+
 def test_the_network_name_and_key_reach_wpa_supplicant(board):
     put(board, CARD)
     text = (board.run / "wpa_supplicant.conf").read_text()
@@ -65,9 +77,10 @@ def test_the_network_name_and_key_reach_wpa_supplicant(board):
 
 
 def test_nothing_of_an_earlier_card_is_left(board):
-    put(board, CARD)
+    put(board, CARD + b'[network]\nntp = ["10.0.0.2"]\n')
     put(board, b'trap = "yard-04"\nbroker = "mqtt://10.0.0.1"\n')
     assert not (board.run / "wpa_supplicant.conf").exists()
+    assert not (board.root / TIME_SERVERS).exists()
     assert agent_settings(board)["trap"] == "yard-04"
 
 

@@ -17,7 +17,7 @@ from trap_contract.toml_lines import line_of
 
 from trap_agent.card.boot_partition import read_folder, write_status
 from trap_agent.card.condition import of_card, status_text
-from trap_agent.card.derive import RUN, Derived, derive
+from trap_agent.card.derive import RUN, TIME_SERVERS, Derived, derive
 
 TRAP_FILE_MODE = 0o600
 
@@ -91,7 +91,9 @@ def _broker_fault(card: Card, beside: dict[str, bytes]) -> str | None:
 
 
 def _write(board: Board, derived: Derived) -> None:
+    timesyncd = board.root / TIME_SERVERS
     shutil.rmtree(board.run, ignore_errors=True)
+    timesyncd.unlink(missing_ok=True)
     board.run.mkdir(parents=True, mode=0o755)
     for name, data in derived.files.items():
         path = board.root / name
@@ -99,9 +101,9 @@ def _write(board: Board, derived: Derived) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, TRAP_FILE_MODE)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-    timesyncd = board.root / "run/systemd/timesyncd.conf.d/card.conf"
-    if timesyncd.exists():
-        timesyncd.chmod(0o644)  # another user reads it
+    if timesyncd.exists():  # another user reads it
+        timesyncd.parent.chmod(0o755)
+        timesyncd.chmod(0o644)
 
 
 def _set_hostname(name: str) -> None:

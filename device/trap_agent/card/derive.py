@@ -7,6 +7,7 @@ from typing import Final
 from trap_contract.card import SECRETS, Card, Network, Wifi
 
 RUN: Final = "run/zancudo"
+TIME_SERVERS: Final = "run/systemd/timesyncd.conf.d/card.conf"
 NOWHERE: Final = "mqtt://not-set.invalid"
 """A broker that never answers (RFC 2606): the trap counts, and keeps its windows."""
 
@@ -50,7 +51,7 @@ def _board_files(card: Card) -> dict[str, bytes]:
     if card.wifi:
         files[f"{RUN}/wpa_supplicant.conf"] = _wpa_supplicant(card.wifi).encode()
     if card.network and card.network.ntp:
-        files["run/systemd/timesyncd.conf.d/card.conf"] = _timesyncd(card.network).encode()
+        files[TIME_SERVERS] = _timesyncd(card.network).encode()
     if card.ssh:
         files[f"{RUN}/authorized_keys"] = f"{card.ssh.key}\n".encode()
     return files
