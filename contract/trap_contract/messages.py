@@ -216,6 +216,7 @@ class Birth(_Model):
     boot: Boot
     agent_version: str
     board: str = ""
+    site: Annotated[str, Field(max_length=120, description="where it hangs, in the words of its card")] = ""
     model: ModelRef
     classes: tuple[ClassName, ...]
     semantics: Semantics

@@ -344,6 +344,7 @@ def _birth(settings: AgentSettings, plan: WindowPlan, boot: str) -> Birth:
         boot=boot,
         agent_version=_agent_version(),
         board=_board(),
+        site=settings.site,
         model=plan.model,
         classes=plan.classes,
         semantics=plan.semantics,

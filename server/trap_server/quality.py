@@ -108,7 +108,13 @@ def unclaimed(connection: sa.Connection, now_ms: int) -> list[dict[str, Any]]:
     """Traps that send and stand nowhere: their nights go by UTC, and no map shows them."""
     placed = {TrapAddress(one.tenant, one.trap) for one in deployments(connection, at_ms=now_ms).values()}
     return [
-        {"tenant": one.tenant, "trap": one.trap, "last_seen_ms": one.last_seen_ms, "status": one.status(now_ms)}
+        {
+            "tenant": one.tenant,
+            "trap": one.trap,
+            "site": one.birth_content.get("site", ""),
+            "last_seen_ms": one.last_seen_ms,
+            "status": one.status(now_ms),
+        }
         for one in queries.trap_records(connection)
         if TrapAddress(one.tenant, one.trap) not in placed
     ]

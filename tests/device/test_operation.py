@@ -85,7 +85,7 @@ def settings_told(collector: TinyCollector) -> dict[str, object]:
 
 def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_window(tmp_path, bundle, manager):
     config, state, log = tmp_path / "trap.toml", tmp_path / "state", tmp_path / "log"
-    config.write_text("window = 1\nhealth = 1\n")
+    config.write_text("window = 1\nhealth = 1\nsite = 'The mill'\n")
     with running_broker(tmp_path) as broker, tiny_collector(broker.port) as collector:
         flags = ["--model", bundle, "--source", "rendered:3", "--trap", "t-1", "--threads", 1, "--config", config]
         flags += ["--broker", broker.url, "--state-dir", state]
@@ -94,6 +94,7 @@ def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_
             wait_until(lambda: manager.heard("WATCHDOG=1") >= 2 and manager.heard("STATUS="), "life", PATIENCE_S)
             wait_until(lambda: len(collector.health) >= 2, "health", PATIENCE_S)
             assert collector.health[-1].memory_mb > 1
+            assert parse_message(Birth, collector.retained["birth"]).site == "The mill"
             assert settings_told(collector) == {
                 "window": 1.0,
                 "threshold": None,

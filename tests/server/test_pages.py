@@ -216,13 +216,14 @@ def test_the_night_table_fits_on_paper_with_all_its_columns(page: Page):
 
 def test_data_quality_names_what_is_missing_and_refused(page: Page, site: Site):
     with FakeTrap(site.broker_port, name="t2") as trap:
+        trap.introduce(boot="2" * 32, site="The mill")
         trap.send_raw("not json")
         trap.send(make_window(1, boot="2" * 32, wall_ms=now_ms()))
         until(lambda: stored(site, schema.quarantine) == 1, "the malformed message is kept")
         until(lambda: trap.holds_acks_for(1), "its window is stored")
     page.goto("/quality")
     expect(page.locator("#owed")).to_contain_text("demo/t1")
-    expect(page.locator("#unclaimed")).to_contain_text("demo/t2")
+    expect(page.locator("#unclaimed tr", has_text="demo/t2")).to_contain_text("The mill")
     expect(page.locator("#quarantined")).to_contain_text("mt/v1/demo/t2/counts")
 
 

@@ -1,9 +1,9 @@
 """Whether to believe the numbers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from trap_server import quality, queries
 from trap_server.api.access import Connection, NowMs
@@ -70,6 +70,7 @@ class UnclaimedAnswer(_Answer):
 
     tenant: str
     trap: str
+    site: Annotated[str, Field(description="where it hangs, as its card says; empty: it says nothing")]
     last_seen_ms: int | None
     status: Status
 

@@ -37,6 +37,7 @@ async function load() {
   ], found.timing, "quality.timing_none");
   table("unclaimed", [
     { title: "table.trap", value: trapLink },
+    { title: "quality.site", value: (row) => row.site || DASH },
     { title: "fleet.column.status", value: (row) => stateMark(row.status) },
     { title: "quality.seen", value: (row) => moment(row.last_seen_ms) },
     { title: "", value: (row) => h("a", { class: "button small-button", href: `/operate?tab=places&trap=${row.tenant}/${row.trap}` }, t("quality.place")) },
