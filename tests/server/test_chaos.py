@@ -12,8 +12,9 @@ from trap_server.simulation.trap import SimulatedTrap
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Store
 
-from server.chaos.faults import NAMES, schedule
+from server.chaos.faults import NAMES, Faults, schedule
 from server.chaos.run import Round, run_round
+from server.chaos.world import environment, running_world, wait
 
 BOOT = "b" * 32
 MINUTE = 60_000
@@ -115,11 +116,26 @@ def test_under_faults_everything_said_is_stored_once(
     assert found.said >= found.stored + found.given_up > 0  # clones say a number twice
 
 
+@pytest.mark.parametrize(("whose", "refused"), [("the_broker", 2), ("a_trap", 1)])
+def test_what_is_counted_while_a_certificate_has_expired_is_stored_once_it_is_renewed(
+    tmp_path: Path, whose: str, refused: int
+):
+    environment()
+    database = f"sqlite:///{tmp_path / 'counts.db'}"
+    with running_world(tmp_path, database, seed=1, replicas=1, traps=2) as world:
+        assert wait(lambda: all(speaker.is_ready for speaker in world.speakers), 60)
+        heal = Faults(world, None).begin(f"certificate_of_{whose}_expired")
+        assert wait(lambda: sum(not speaker.is_ready for speaker in world.speakers) == refused, 60)
+        assert wait(lambda: sum(trap.held() > 50 for trap in world.traps) >= refused, 60)
+        assert sum(not speaker.is_ready for speaker in world.speakers) == refused
+        heal()
+        found = world.settle()
+    assert found.violations == ()
+    assert found.stored == found.said > 100
+
+
 def test_a_collector_of_a_group_that_dies_holding_a_batch_costs_nothing(tmp_path: Path):
     """Two collectors share; each in its turn dies before it commits, after it, and after the PUBACKs."""
-    from server.chaos.faults import Faults
-    from server.chaos.world import environment, running_world, wait
-
     environment()
     database = f"sqlite:///{tmp_path / 'counts.db'}"
     with running_world(tmp_path, database, seed=1, replicas=2, traps=2) as world:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from postgres_server import PostgresServer
-from trap_server.simulation.speaker import Speaker
 
+from server.chaos.certificates import State
 from server.chaos.doomed import POINTS
 from server.chaos.world import Replica, World, now_ms
 
@@ -150,9 +150,18 @@ class Faults:
     def client_id_twice(self) -> Heal:
         """Somebody connects by a trap's client id and so throws it out."""
         trap = self._world.rng.choice(self._world.traps)
-        impostor = Speaker(self._world.address, f"chaos-{trap.address.trap}-{trap.salt}", [trap])
-        impostor.start()
-        return impostor.stop
+        return self._world.speaker(trap).stop
+
+    def certificate_of_the_broker_expired(self) -> Heal:
+        """Traps are on their own until it is renewed."""
+        self._show("expired")
+        self._world.for_traps.reset()
+        return lambda: self._show("good")
+
+    def certificate_of_a_trap_expired(self) -> Heal:
+        trap = self._world.rng.choice(self._world.traps)
+        self._world.certify(trap, "expired")
+        return lambda: self._world.certify(trap, "good")
 
     def topic_denied(self) -> Heal:
         trap = self._world.rng.choice(self._world.traps)
@@ -164,6 +173,10 @@ class Faults:
         speaker = rng.choice(self._world.speakers)
         for payload in (rng.randbytes(200), b"{", b'{"v": 7}', b"NaN", b"", b"x" * 200_000):
             speaker.say_raw("mt/v1/chaos/poison/counts", payload)
+
+    def _show(self, state: State) -> None:
+        self._world.certificates.show(state)
+        self._world.read_again()
 
     def _replica(self) -> Replica:
         return self._world.rng.choice(self._world.replicas)

@@ -36,10 +36,11 @@ class Round:
     """Traps that come with three days of windows of a minute."""
 
 
-def planned(seed: int, seconds: float, backlog: int) -> Round:
-    """The round of a seed."""
+def planned(seed: int, seconds: float, backlog: int | None = None) -> Round:
+    """The round of a seed; one in four is drawn to have 200 traps with a backlog, unless it is told how many."""
     rng = random.Random(seed)
-    return Round(seed, seconds, rng.choice(["sqlite", "postgresql"]), rng.randint(1, 3), backlog=backlog)
+    database, replicas, drawn = rng.choice(["sqlite", "postgresql"]), rng.randint(1, 3), rng.choice([200, 0, 0, 0])
+    return Round(seed, seconds, database, replicas, backlog=drawn if backlog is None else backlog)
 
 
 def run_round(one: Round, folder: Path, postgres: PostgresServer | None, *, tell: bool = False) -> Verdict:
@@ -69,14 +70,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="so many, whatever the time")
     parser.add_argument("--seconds", type=float, default=60, help="of faults, a round")
     parser.add_argument("--seed", type=int, help="of the first round; the next ones follow")
-    parser.add_argument("--backlog", type=int, default=0, help="traps that come with three days to send")
+    parser.add_argument("--backlog", type=int, help="traps that come with three days to send [drawn]")
     parser.add_argument("--keep", type=Path, help="folder for logs and databases")
     flags = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if flags.seed is None else flags.seed
     end_s, done = time.monotonic() + flags.minutes * 60, 0
     while done < flags.rounds if flags.rounds else time.monotonic() < end_s:
         one = planned(seed + done, flags.seconds, flags.backlog)
-        print(f"seed {one.seed}: {one.database}, {one.replicas} replicas", flush=True)
+        print(f"seed {one.seed}: {one.database}, {one.replicas} replicas, {one.backlog} backlogs", flush=True)
         with tempfile.TemporaryDirectory() as place, database_of(one) as postgres:
             folder = flags.keep / str(one.seed) if flags.keep else Path(place)
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Everything that can fail, at work together: broker, bad links, collectors, database, simulated traps."""
 
+import math
 import os
 import random
 import signal
@@ -13,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brokers import Broker, free_port
-from trap_contract.broker import BrokerAddress, Tls
+from trap_contract.broker import BrokerAddress
 from trap_contract.topics import TrapAddress
 from trap_server.database import open_database, open_for_reading
 from trap_server.simulation.history import Verdict, compare
 from trap_server.simulation.speaker import Speaker
 from trap_server.simulation.trap import SimulatedTrap
 
+from server.chaos.certificates import HOST, Certificates, State
 from server.chaos.proxy import ChaosProxy
 
 WINDOW_MS = 100
@@ -67,11 +69,12 @@ class Replica:
 
 @dataclass
 class World:
-    """`rng` decides faults only; `database` is the address that collectors get."""
+    """`rng` decides faults only; `database` is the address that collectors get. Traps speak TLS, as in the field."""
 
     folder: Path
     rng: random.Random
     broker: Broker
+    certificates: Certificates
     database: str
     for_traps: ChaosProxy
     for_collectors: ChaosProxy
@@ -81,24 +84,30 @@ class World:
     ending: threading.Event = field(default_factory=threading.Event)
     counting: bool = True
 
-    @property
-    def address(self) -> BrokerAddress:
-        """Where traps connect."""
-        return BrokerAddress.parse(f"mqtt://127.0.0.1:{self.for_traps.port}", Tls())
+    def speaker(self, trap: SimulatedTrap, *, certificate: State = "good") -> Speaker:
+        """A new connection of a trap, which is begun."""
+        address = BrokerAddress.parse(f"mqtts://{HOST}:{self.for_traps.port}", self.certificates.of_trap(certificate))
+        speaker = Speaker(address, f"chaos-{trap.address.trap}-{trap.salt}", [trap])
+        speaker.start()
+        return speaker
 
     def add_trap(self, name: str, salt: int, boot: str, begins_ms: int | None = None) -> SimulatedTrap:
         """One more trap with a connection of its own."""
         trap = SimulatedTrap(TrapAddress("chaos", name), salt, WINDOW_MS, most_held=3000, patience_s=PATIENCE_S)
         trap.begin_boot(boot, now_ms() if begins_ms is None else begins_ms)
-        speaker = Speaker(self.address, f"chaos-{name}-{salt}", [trap])
-        speaker.start()
-        self.speakers.append(speaker)
+        self.speakers.append(self.speaker(trap))
         self.traps.append(trap)
         return trap
 
     def speaker_of(self, trap: SimulatedTrap) -> Speaker:
         """Its connection."""
         return self.speakers[self.traps.index(trap)]
+
+    def certify(self, trap: SimulatedTrap, certificate: State) -> None:
+        """The trap connects anew, with this certificate."""
+        at = self.traps.index(trap)
+        self.speakers[at].stop()
+        self.speakers[at] = self.speaker(trap, certificate=certificate)
 
     def keep_going(self) -> None:
         """Until `ending`: traps count and send, the broker and collectors that died come back."""
@@ -117,10 +126,14 @@ class World:
                 speaker.send(trap, time.monotonic())
 
     def settle(self) -> Verdict:
-        """Let everything that is held arrive, then compare."""
+        """Let everything that is held arrive, as long as something does, then compare."""
         self.counting = False
-        deadline_s = time.monotonic() + SETTLING_S
-        while any(trap.held() or trap.owes_losses() for trap in self.traps) and time.monotonic() < deadline_s:
+        least, deadline_s = math.inf, 0.0
+        while waiting := sum(trap.held() + trap.owes_losses() for trap in self.traps):
+            if waiting < least:
+                least, deadline_s = waiting, time.monotonic() + SETTLING_S
+            if time.monotonic() > deadline_s:
+                break
             time.sleep(0.1)
         self.ending.set()
         with open_for_reading(self.database).begin() as connection:
@@ -129,6 +142,10 @@ class World:
     def deny(self, topics: str) -> None:
         """The broker's access rules, these topics denied."""
         (self.folder / "acl").write_text(topics + ACL)
+        self.read_again()
+
+    def read_again(self) -> None:
+        """A broker that runs reads its rules and certificates again."""
         if self.broker.process is not None and self.broker.process.poll() is None:
             self.broker.process.send_signal(signal.SIGHUP)
 
@@ -137,18 +154,19 @@ class World:
 def running_world(folder: Path, database: str, seed: int, *, replicas: int, traps: int) -> Iterator[World]:
     """A world that ends with the block."""
     (folder / "acl").write_text(ACL)
-    extra = f"acl_file {folder / 'acl'}\nmax_inflight_messages 1000\n"
+    certificates, port = Certificates.made(folder / "certificates"), free_port()
+    extra = f"acl_file {folder / 'acl'}\nmax_inflight_messages 1000\n{certificates.listener(port)}"
     broker = Broker(folder / "mosquitto", free_port(), extra, verbose=False)
     broker.start()
     open_database(database).dispose()
     rng = random.Random(seed)
-    with ChaosProxy(broker.port) as for_traps, ChaosProxy(broker.port) as for_collectors:
+    with ChaosProxy(port) as for_traps, ChaosProxy(broker.port) as for_collectors:
         command = [sys.executable, "-m", "server.chaos.doomed", "ingest", "--until-stdin-closes"]
         command += ["--broker", f"mqtt://127.0.0.1:{for_collectors.port}", "--database", database]
         command += ["--share", "chaos"] if replicas > 1 else []
         names = [f"replica-{number}" for number in range(replicas)]
         fleet = [Replica(name, [*command, "--collector", name], folder / f"{name}.log") for name in names]
-        world = World(folder, rng, broker, database, for_traps, for_collectors, fleet)
+        world = World(folder, rng, broker, certificates, database, for_traps, for_collectors, fleet)
         with _living(world):
             for number in range(traps):
                 world.add_trap(f"trap-{number}", number, f"{rng.getrandbits(128):032x}")
