@@ -1,6 +1,7 @@
 """Train one network in a folder: finished once, resumed where it was broken off."""
 
 import csv
+import os
 import shutil
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class Part:
             "seed": self.seed,
             "deterministic": True,
             "device": setting.device,
-            "workers": 2,
+            "workers": 2 if setting.device == "cpu" else os.cpu_count(),  # a GPU waits for pictures
             "cache": "ram",
             "amp": False,
             "project": str(self.folder.parent.resolve()),
