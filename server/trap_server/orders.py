@@ -64,10 +64,14 @@ def request(connection: sa.Connection, address: TrapAddress, name: OrderName, *,
     return number
 
 
-def orders(connection: sa.Connection, address: TrapAddress, now_ms: int, limit: int) -> list[Order]:
-    """The newest commands to a trap, with their answers."""
+def orders(
+    connection: sa.Connection, address: TrapAddress, now_ms: int, limit: int, before: tuple[int, str] | None = None
+) -> list[Order]:
+    """The newest commands to a trap, with their answers; those before a time and id, where that is given."""
     found = _answered().where(_C.tenant == address.tenant, _C.trap == address.trap)
-    rows = connection.execute(found.order_by(_C.created_ms.desc(), _C.id).limit(limit))
+    if before is not None:
+        found = found.where(sa.tuple_(_C.created_ms, _C.id) < sa.tuple_(*map(sa.literal, before)))
+    rows = connection.execute(found.order_by(_C.created_ms.desc(), _C.id.desc()).limit(limit))
     return [_order(dict(row), now_ms) for row in rows.mappings()]
 
 

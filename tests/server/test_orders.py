@@ -78,7 +78,7 @@ def test_a_command_waits_is_sent_and_has_the_traps_last_answer(client: TestClien
     assert store.unsent_orders(NOON_MS + 1) == []
     assert client.get(f"{COMMANDS}/{told['id']}").json()["state"] == "sent"
     answered(store, told["id"], "done", "a picture comes")
-    (listed,) = client.get(COMMANDS).json()
+    (listed,) = client.get(COMMANDS).json()["commands"]
     assert (listed["state"], listed["text"], listed["answered_ms"]) == ("done", "a picture comes", NOON_MS + 5)
 
 
@@ -113,6 +113,20 @@ def test_commands_that_nobody_answers_are_bounded(client: TestClient):
         send(client, name="status")
     refused = client.post(COMMANDS, json={"name": "status"})
     assert (refused.status_code, "wait for an answer" in refused.text) == (422, True)
+
+
+def test_pages_of_commands_give_each_once_the_newest_first_also_of_one_moment(client: TestClient, wall: Wall):
+    sent = []
+    for number in range(7):
+        wall.now_ms += number % 2
+        sent.append(send(client, name="status"))
+    found, cursor = [], None
+    while cursor is not None or not found:
+        page = client.get(COMMANDS, params={"limit": 3} | ({"cursor": cursor} if cursor else {})).json()
+        found += page["commands"]
+        cursor = page["next_cursor"]
+    assert found == sorted(sent, key=lambda one: (one["created_ms"], one["id"]), reverse=True)
+    assert client.get(COMMANDS, params={"cursor": "x"}).status_code == 422
 
 
 def test_the_command_waits_for_the_answer_and_says_how_it_stands(database_url: str, store: Store):

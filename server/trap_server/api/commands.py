@@ -16,6 +16,7 @@ from trap_server.orders import Order, OrderName, OrderState
 router = APIRouter(prefix="/api/v1/traps/{tenant}/{trap}/commands")
 
 MOST_TTL_S = 7 * 24 * 3600
+CURSOR = r"^\d{1,15}:[0-9a-f]{32}$"
 
 
 class CommandBody(BaseModel):
@@ -45,6 +46,13 @@ class CommandAnswer(BaseModel):
         return cls.model_validate({name: value for name, value in asdict(order).items() if name in cls.model_fields})
 
 
+class CommandsAnswer(BaseModel):
+    """A page of commands."""
+
+    commands: list[CommandAnswer]
+    next_cursor: str | None
+
+
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
 def send_command(
     operator: Operator, found: Trap, body: CommandBody, connection: Writing, now_ms: NowMs
@@ -60,11 +68,22 @@ def send_command(
 
 @router.get("")
 def commands(
-    found: Trap, connection: Connection, now_ms: NowMs, limit: Annotated[int, Query(ge=1, le=1000)] = 100
-) -> list[CommandAnswer]:
-    """The newest commands to a trap, with their answers."""
-    sent = orders.orders(connection, TrapAddress(found.tenant, found.trap), now_ms, limit)
-    return [CommandAnswer.of(one) for one in sent]
+    *,
+    found: Trap,
+    connection: Connection,
+    now_ms: NowMs,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(pattern=CURSOR, description="next_cursor of the last page")] = None,
+) -> CommandsAnswer:
+    """Commands to a trap, with their answers, the newest first."""
+    before = None if cursor is None else cursor.split(":")
+    place = None if before is None else (int(before[0]), before[1])
+    sent = orders.orders(connection, TrapAddress(found.tenant, found.trap), now_ms, limit, place)
+    last = sent[-1] if len(sent) == limit else None
+    return CommandsAnswer(
+        commands=[CommandAnswer.of(one) for one in sent],
+        next_cursor=f"{last.created_ms}:{last.id}" if last else None,
+    )
 
 
 @router.get("/{number}", responses={404: {"description": "no such command to this trap"}})

@@ -45,9 +45,9 @@ const crop = (one) => h("figure", { "data-picture": one.id },
 /** The newest whole frame and the newest command for one; again soon, as long as something is on its way. */
 async function look() {
   clearTimeout(looking);
-  const [orders, { evidence }] = await Promise.all([api(`${path}/commands?limit=20`), api(`${path}/evidence?kind=snapshot&limit=20`)]);
+  const [{ commands }, { evidence }] = await Promise.all([api(`${path}/commands?limit=20`), api(`${path}/evidence?kind=snapshot&limit=20`)]);
   /** @type {Order | undefined} */
-  const order = orders.find((/** @type {Order} */ one) => one.name === "snapshot" && Date.now() - one.created_ms < DAY_MS);
+  const order = commands.find((/** @type {Order} */ one) => one.name === "snapshot" && Date.now() - one.created_ms < DAY_MS);
   const hasCome = evidence.some((/** @type {any} */ one) => one.evidence === order?.id);
   const isAwaited = order !== undefined && !hasCome && [...UNANSWERED, "done"].includes(order.state);
   showFrame(evidence[0]);
