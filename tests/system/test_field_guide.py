@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from trap_agent.card.condition import Code
+from trap_agent.card.condition import Code, of_card, of_delivery, of_pictures, of_wifi
+from trap_contract.card import Card
 from trap_server.alerting.rules import Kind
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -22,6 +23,15 @@ def test_every_alert_is_explained(name):
 def test_every_code_of_the_light_is_explained(name):
     rows = re.findall(r"^\| (\d) \|", (DOCS / name).read_text(), re.MULTILINE)
     assert [int(row) for row in rows] == sorted(int(code) for code in Code if code is not Code.COUNTING)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_line_of_the_status_on_the_card_is_explained(name):
+    said = [of_card(Card()), of_wifi("net", "wpa_state=COMPLETED", ""), of_pictures("coming", "")]
+    said += [of_delivery(state, "") for state in ("connected", "refused", "away", "")]
+    lines = {one.words.split(" ")[0] for one in said if one}
+    assert len(lines) == 5
+    assert set(re.findall(r"^\| `(\S+:)` \|", (DOCS / name).read_text(), re.MULTILINE)) == lines
 
 
 @pytest.mark.parametrize("name", GUIDES)
