@@ -1,6 +1,6 @@
 """How long the night table and a trap's hours take, beside the number of stored windows.
 
-Databases of more and more windows are filled through the real store: traps that count in windows of an hour's tenth,
+Databases of more and more windows are filled through the real store: up to ten traps that count in windows of a minute,
 rolled up as ingest does. Each question is asked through `trap_server.rollups`, as the API asks it, many times; the same
 questions are put to the raw windows, from scratch, where that takes less than a minute.
 
@@ -40,6 +40,7 @@ from trap_server.store import Store
 
 BEGIN_MS = 1_767_268_800_000  # 2026-01-01, noon
 DAY_MS = 24 * HOUR_MS
+MINUTE_MS = 60_000
 PART = 20_000
 
 
@@ -66,13 +67,13 @@ def main() -> None:
 
 
 def of_windows(folder: Path, count: int, times: int) -> dict[str, Any]:
-    """Fill a database with windows of ten traps, roll up, ask."""
+    """Fill a database with windows of up to ten traps, a week of each at least, roll up, ask."""
     url = f"sqlite:///{folder / f'{count}.db'}"
     engine = open_database(url)
-    store, traps = Store(engine, "benchmark"), 10
+    store, traps = Store(engine, "benchmark"), max(1, min(10, count // 10_000))
     each = count // traps
     for number in range(traps):
-        trap = SimulatedTrap(TrapAddress("demo", f"t{number}"), number, window_ms=HOUR_MS // 10, most_held=10**9)
+        trap = SimulatedTrap(TrapAddress("demo", f"t{number}"), number, window_ms=MINUTE_MS, most_held=10**9)
         trap.begin_boot(f"{number + 1:032x}", BEGIN_MS)
         for first in range(1, each + 1, PART):
             last = min(each, first + PART - 1)
@@ -81,8 +82,8 @@ def of_windows(folder: Path, count: int, times: int) -> dict[str, Any]:
             note(f"{count}: {number * each + last} windows stored")
     while store.roll_up():
         pass
-    days = each // 240
-    found = asked(url, times, BEGIN_MS + days // 2 * DAY_MS, "t5")
+    days = each * MINUTE_MS // DAY_MS
+    found = asked(url, times, BEGIN_MS + days // 2 * DAY_MS, f"t{traps // 2}")
     if count <= 10**6:
         found["scratch"] = timed(url, lambda connection: from_windows(connection, BEGIN_MS + days // 2 * DAY_MS), 3)
     return {"windows": count, "traps": traps, "nights": days, "file_mb": size_mb(engine)} | {"questions": found}

@@ -1,6 +1,6 @@
 """`make containers`: lint the container files, check compose.yaml, and build what this machine can build.
 
-Docker, podman or buildah is used, whichever is there; BASE names another base image than docker.io's, as one that
+Docker, podman or buildah is used, whichever answers; BASE names another base image than docker.io's, as one that
 `mmdebstrap --variant=minbase trixie base.tar` and `buildah add` made where no registry can be reached.
 """
 
@@ -38,11 +38,19 @@ def lint() -> None:
     print("the container files are as hadolint and the Compose specification want them")
 
 
+def answers(tool: str) -> bool:
+    """Whether it is there and works: a docker without its engine does not."""
+    return (
+        shutil.which(tool) is not None
+        and not subprocess.run([tool, "info"], check=False, capture_output=True).returncode
+    )
+
+
 def build(base: str | None, digest: str | None) -> None:
     """Each of IMAGES."""
-    tool = next((name for name in ("docker", "podman", "buildah") if shutil.which(name)), None)
+    tool = next((name for name in ("docker", "podman", "buildah") if answers(name)), None)
     if tool is None:
-        sys.exit("no docker, podman or buildah here: nothing was built")
+        sys.exit("no docker, podman or buildah that answers here: nothing was built")
     given = [f"BASE={base}"] if base else []
     given += [f"BASE_DIGEST={digest}"] if digest else []
     arguments = [part for one in given for part in ("--build-arg", one)]
