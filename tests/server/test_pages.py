@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from npm import package
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, expect
-from trap_contract.messages import Clock, Evidence
-from trap_contract.topics import EVIDENCE
+from trap_contract.messages import Clock, Evidence, Health
+from trap_contract.topics import EVIDENCE, HEALTH
 from trap_server import deployments, schema
 from trap_server.accounts import links, people
 from trap_server.api.entry import COOKIE
@@ -259,6 +259,18 @@ def test_a_note_is_kept_beside_the_counts(page: Page):
     page.fill("#note-text", "CO2 bottle changed")
     page.click("#note-form button")
     expect(page.locator("#notes")).to_contain_text("CO2 bottle changed")
+
+
+def test_what_the_board_tells_comes_to_an_open_page_within_a_minute(page: Page, site: Site):
+    page.clock.install()
+    page.goto("/traps/demo/t1")
+    expect(page.locator("#health dt")).to_have_count(1)
+    with FakeTrap(site.broker_port) as trap:
+        board = Health(trap="t1", boot=BOOT, wall_ms=now_ms(), soc_celsius=61)
+        trap.send_raw(board.model_dump_json(), HEALTH)
+        until(lambda: stored(site, schema.health) == 1, "it is stored")
+    page.clock.run_for(60_000)
+    expect(page.locator("#health")).to_contain_text("61")
 
 
 def test_nights_are_downloaded_as_a_table_that_opens(page: Page):

@@ -432,7 +432,7 @@ function start() {
     }));
     await loadRest();
   });
-  setInterval(refreshSoon, REFRESH_MS);
+  setInterval(() => attempt(loadRest), REFRESH_MS);
 }
 
 start();
