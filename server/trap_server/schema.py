@@ -253,10 +253,8 @@ clocks = sa.Table(
     sa.Column("tenant", sa.String(36), primary_key=True),
     sa.Column("trap", sa.String(36), primary_key=True),
     sa.Column("kernel_boot", sa.String(64), primary_key=True),
-    sa.Column("first_mono_ms", sa.BigInteger),  # the first and the last trusted reading
-    sa.Column("first_wall_ms", sa.BigInteger),
-    sa.Column("last_mono_ms", sa.BigInteger),
-    sa.Column("last_wall_ms", sa.BigInteger),
+    # the first and the last trusted reading
+    *(sa.Column(name, sa.BigInteger) for name in ("first_mono_ms", "first_wall_ms", "last_mono_ms", "last_wall_ms")),
     sa.Column("latest_ms", sa.BigInteger),  # bounds of wall - mono
     sa.Column("earliest_ms", sa.BigInteger),
     sa.Column("live", sa.Boolean, nullable=False),
@@ -370,11 +368,7 @@ lost_effort = sa.Table(
     sa.Column("trap", sa.String(36), primary_key=True),
     sa.Column("boot", sa.String(32), primary_key=True),
     sa.Column("first", sa.BigInteger, primary_key=True),
-    sa.Column("last", sa.BigInteger, nullable=False),
-    sa.Column("start_ms", sa.BigInteger, nullable=False),
-    sa.Column("end_ms", sa.BigInteger, nullable=False),
-    sa.Column("parts", sa.BigInteger, nullable=False),
-    sa.Column("effort_ms", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("last", "start_ms", "end_ms", "parts", "effort_ms")),
     sa.Column("semantics", sa.String(16), nullable=False),
 )
 
@@ -389,10 +383,7 @@ hours = sa.Table(
     sa.Column("semantics", sa.String(16), primary_key=True),
     sa.Column("sealed", sa.Boolean, primary_key=True),  # of windows that retention has taken out
     sa.Column("site", sa.String(200), nullable=False),
-    sa.Column("windows", sa.BigInteger, nullable=False),
-    sa.Column("counted", sa.BigInteger, nullable=False),
-    sa.Column("observed_ms", sa.BigInteger, nullable=False),
-    sa.Column("lost_ms", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("windows", "counted", "observed_ms", "lost_ms")),
     sa.Column("tally", sa.JSON, nullable=False),  # {class: {count: windows}}
     sa.Column("models", sa.JSON, nullable=False),
     sa.Column("thresholds", sa.JSON, nullable=False),
@@ -410,15 +401,10 @@ nights = sa.Table(
     sa.Column("deployed_ms", sa.BigInteger, primary_key=True),
     sa.Column("semantics", sa.String(16), primary_key=True),
     sa.Column("site", sa.String(200), nullable=False),
-    sa.Column("begins_ms", sa.BigInteger, nullable=False),
-    sa.Column("ends_ms", sa.BigInteger, nullable=False),
-    sa.Column("boundary", sa.String(8), nullable=False),
-    sa.Column("statistic", sa.String(8), nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("begins_ms", "ends_ms")),
+    *(sa.Column(name, sa.String(8), nullable=False) for name in ("boundary", "statistic")),
     sa.Column("counts", sa.JSON(none_as_null=True)),
-    sa.Column("observed_s", sa.Float, nullable=False),
-    sa.Column("expected_s", sa.Float, nullable=False),
-    sa.Column("lost_s", sa.Float, nullable=False),
-    sa.Column("coverage", sa.Float, nullable=False),
+    *(sa.Column(name, sa.Float, nullable=False) for name in ("observed_s", "expected_s", "lost_s", "coverage")),
     sa.Column("problem", sa.Boolean, nullable=False),
     sa.Column("models", sa.JSON, nullable=False),
     sa.Column("thresholds", sa.JSON, nullable=False),
