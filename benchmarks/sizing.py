@@ -18,6 +18,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ REPLAY = 60
 TABLES = ("windows", "hours", "nights")
 FLEETS = (10, 1_000, 100_000)
 KEPT_DAYS = 90
+
+
+Sizes = Callable[[sa.Engine], tuple[dict[str, int], int]]
+"""Bytes by table, and of the whole database, once it is compacted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ def wire(trap: SimulatedTrap) -> dict[str, float]:
     return {"alone": sum(alone) / len(alone), "replayed": together}
 
 
-def weigh(url: str, fleet: list[SimulatedTrap], days: int, sizes: Any) -> Weights:
+def weigh(url: str, fleet: list[SimulatedTrap], days: int, sizes: Sizes) -> Weights:
     """A database with these traps' days in it."""
     engine = open_database(url)
     _, empty = sizes(engine)
@@ -148,8 +153,8 @@ def as_table(result: dict[str, Any]) -> str:
     lines.append(f"\nby calculation, windows of a minute, raw ones kept for {KEPT_DAYS} days:")
     for traps in FLEETS:
         need = ", ".join(f"{name} {gigabytes(one, traps)}" for name, one in result["databases"].items())
-        mbit = traps * MINUTES * alone * 30 / 1e6
-        lines.append(f"{traps:>7} traps: {traps / 60:,.1f} windows/s, {mbit:,.0f} MB a month of payload; {need}")
+        month_mb = traps * MINUTES * alone * 30 / 1e6
+        lines.append(f"{traps:>7} traps: {traps / 60:,.1f} windows/s, {month_mb:,.0f} MB a month of payload; {need}")
     versions = f"SQLite {result['sqlite']}, python {result['python']}, {result['machine']}"
     sample = f"{result['traps']} traps, {result['days']} days"
     return "\n".join([*lines, f"\n{sample}; {versions}", " ".join(sys.argv)])

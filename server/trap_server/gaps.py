@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 Range = tuple[int, int]
 """First and last, both included."""
 
-Beside = tuple[int | None, int | None]
+Neighbours = tuple[int | None, int | None]
 """The numbers next to a range; None where there is none."""
 
 
@@ -45,7 +45,7 @@ class Ledger:
         gone = without(known.missing, without(known.missing, given_up))
         return Ledger(known.last, without(known.missing, gone), joined([*known.lost, *gone]))
 
-    def beside_lost(self) -> dict[Range, Beside]:
+    def beside_lost(self) -> dict[Range, Neighbours]:
         """For each lost range the nearest numbers that were stored, below and above it."""
         if not self.lost:
             return {}

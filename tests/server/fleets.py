@@ -3,7 +3,7 @@
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from paho.mqtt.properties import Properties
 from trap_contract.topics import TrapAddress
 from trap_deploy.demo import find_mosquitto
 from trap_server.fleet.authority import Fleet, Plan, init_fleet, open_fleet
-from trap_server.fleet.certificates import Signer, certificate_pem, key_pem, new_key, sign_certificate
+from trap_server.fleet.certificates import Signer, Use, certificate_pem, key_pem, new_key, sign_certificate
 from trap_server.fleet.registry import Lock
 from trap_server.fleet.traps import Trap
 
@@ -104,13 +104,19 @@ def reopened(fleet: Fleet) -> Fleet:
         return again
 
 
-def write_pair(running: RunningFleet, folder: Path, name: str, use: str, ends: timedelta) -> Path:
+def new_pair(signer: Signer, use: Use, name: str, ends: timedelta, hosts: Iterable[str] = ()) -> tuple[bytes, bytes]:
+    """A certificate that is good until `ends` from now, and its new key; PEM."""
+    key = new_key()
+    certificate = sign_certificate(signer, use, name, key.public_key(), now() + ends, hosts=hosts)
+    return certificate_pem(certificate), key_pem(key)
+
+
+def write_pair(running: RunningFleet, folder: Path, name: str, use: Use, ends: timedelta) -> Path:
     """A certificate made to order, as trap.pem and trap.key in a new folder."""
     folder.mkdir()
-    key = new_key()
-    certificate = sign_certificate(running.signer, use, name, key.public_key(), now() + ends)
-    (folder / "trap.pem").write_bytes(certificate_pem(certificate))
-    (folder / "trap.key").write_bytes(key_pem(key))
+    certificate, key = new_pair(running.signer, use, name, ends)
+    (folder / "trap.pem").write_bytes(certificate)
+    (folder / "trap.key").write_bytes(key)
     (folder / "ca.pem").write_bytes(running.fleet.authority_pem)
     return folder
 

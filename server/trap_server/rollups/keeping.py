@@ -145,47 +145,17 @@ def read_night(row: Any) -> TrapNight:
     return TrapNight(**values)
 
 
-_ORDER = (
-    "tenant",
-    "trap",
-    "site",
-    "deployed_ms",
-    "night",
-    "hour_ms",
-    "semantics",
-    "windows",
-    "counted",
-    "observed_ms",
-    "lost_ms",
-)
-_TEXTS = ("tally", "models", "thresholds")  # as JSON: most are like others, and read once
+_TEXTS = {"tally", "models", "thresholds"}  # as JSON: most are like others, and read once
 _HOUR_COLUMNS = [
-    *(_H[name] for name in _ORDER),
-    *(sa.cast(_H[name], sa.Text) for name in _TEXTS),
-    _H.clock_repaired,
+    *(sa.cast(_H[name], sa.Text) if name in _TEXTS else _H[name] for name in Hour.__slots__),
     _H.sealed,
 ]
 
 
 def _hour_of(row: Sequence[Any]) -> Hour:
-    (
-        tenant,
-        trap,
-        site,
-        deployed_ms,
-        night,
-        hour_ms,
-        semantics,
-        windows,
-        counted_,
-        observed_ms,
-        lost_ms,
-        *texts,
-        repaired,
-    ) = row
-    known = (hour_ms, semantics, windows, counted_, observed_ms, lost_ms)
-    told = (_tally(texts[0]), _names(texts[1]), _names(texts[2]), bool(repaired))
-    return Hour(tenant, trap, site, _begin(deployed_ms), _date(night), *known, *told)
+    tenant, trap, site, deployed_ms, night, *known, tally, models, thresholds, repaired = row
+    told: list[Any] = [_tally(tally), _names(models), _names(thresholds), bool(repaired)]
+    return Hour(tenant, trap, site, *[_begin(deployed_ms), _date(night), *known, *told])
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,7 @@ A trap tells the numbers that it lost, not their times. A boot's numbers follow 
 between the nearest stored windows, and moves when these are dated anew. Where a boot has none it stays undated.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 from trap_contract.messages import Semantics
 
-from trap_server import gaps, schema
+from trap_server import schema
 from trap_server.boots import BootKey, with_losses
-from trap_server.bulk import chunks, upsert
-from trap_server.gaps import Ledger, Range
+from trap_server.bulk import chunks, is_one_of, upsert
+from trap_server.gaps import Ledger, Neighbours, Range
 from trap_server.rollups.building import CALENDAR_END_MS, HOUR_MS, HourKey, Lost, stretches
 
 LONGEST_MS = 366 * 24 * HOUR_MS  # what one trap says must not make work without end
@@ -74,7 +75,7 @@ def spread(lost: Range, before: Beside | None, after: Beside | None) -> Spread |
     step_ms = float(one.duration_ms)
     if before is not None and after is not None:
         step_ms = max(step_ms, (after.start_ms - before.end_ms) / (after.seq - before.seq - 1))
-    seq, seq_ms = (after.seq, after.start_ms) if before is None and after is not None else (one.seq + 1, one.end_ms)
+    seq, seq_ms = (one.seq, one.start_ms) if before is None else (one.seq + 1, one.end_ms)
     start_ms, end_ms = (round(seq_ms + (number - seq) * step_ms) for number in (lost[0], lost[1] + 1))
     if start_ms < 0 or end_ms > CALENDAR_END_MS or end_ms - start_ms > LONGEST_MS:
         return None
@@ -113,19 +114,21 @@ def place_all(connection: sa.Connection) -> set[HourKey]:
 
 def lost_in(connection: sa.Connection, hours: Sequence[HourKey]) -> Iterator[Lost]:
     """The lost effort of these hours."""
+    spreads: dict[tuple[str, str], list[Spread]] = defaultdict(list)
+    of_traps = is_one_of(connection, (_E.tenant, _E.trap), sorted({hour[:2] for hour in hours}))
+    for tenant, trap, *found in connection.execute(sa.select(_E.tenant, _E.trap, *_SPREAD).where(of_traps)):
+        spreads[tenant, trap].append(Spread(*found))
     for tenant, trap, first_ms, end_ms in stretches(hours):
-        which = (_E.tenant == tenant, _E.trap == trap, _E.start_ms < end_ms, _E.end_ms > first_ms)
-        for row in connection.execute(sa.select(*_SPREAD).where(*which)):
-            found = Spread(*row)
-            for start_ms, lost_ms in found.between(first_ms, end_ms):
-                yield Lost(tenant, trap, start_ms, found.semantics, lost_ms)
+        for one in spreads[tenant, trap]:
+            for start_ms, lost_ms in one.between(first_ms, end_ms):
+                yield Lost(tenant, trap, start_ms, one.semantics, lost_ms)
 
 
 _SPREAD = (_E.start_ms, _E.end_ms, _E.parts, _E.effort_ms, _E.semantics)
 
 
 def _place(
-    connection: sa.Connection, key: BootKey, news: Mapping[Range, gaps.Beside], gone: Iterable[Range]
+    connection: sa.Connection, key: BootKey, news: Mapping[Range, Neighbours], gone: Iterable[Range]
 ) -> set[HourKey]:
     """Write where the `news` of one boot are, between the numbers of stored windows; forget what is `gone`."""
     if not news and not gone:

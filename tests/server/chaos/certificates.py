@@ -1,13 +1,14 @@
 """The broker's and the traps' certificates: good ones, and ones whose time is over."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from trap_contract.broker import Tls
-from trap_server.fleet.certificates import Signer, Use, certificate_pem, key_pem, new_authority, new_key
-from trap_server.fleet.certificates import sign_certificate as sign
+from trap_server.fleet.certificates import Signer, Use, certificate_pem, new_authority
+
+from server.fleets import new_pair, now
 
 HOST = "127.0.0.1"
 State = Literal["good", "expired"]
@@ -32,7 +33,7 @@ class Certificates:
     def made(cls, folder: Path) -> "Certificates":
         """Everybody's are good."""
         folder.mkdir()
-        one = cls(folder, new_authority("chaos", _now(), 30))
+        one = cls(folder, new_authority("chaos", now(), 30))
         (folder / "ca.pem").write_bytes(certificate_pem(one.signer.certificate))
         one.show("good")
         for state in _DAYS:
@@ -52,11 +53,6 @@ class Certificates:
         self._write("broker", "broker", state)
 
     def _write(self, name: str, use: Use, state: State) -> None:
-        key, until = new_key(), _now() + timedelta(days=_DAYS[state])
-        certificate = sign(self.signer, use, name, key.public_key(), until, hosts=[HOST])
-        (self.folder / f"{name}.key").write_bytes(key_pem(key))
-        (self.folder / f"{name}.pem").write_bytes(certificate_pem(certificate))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+        certificate, key = new_pair(self.signer, use, name, timedelta(days=_DAYS[state]), [HOST])
+        (self.folder / f"{name}.pem").write_bytes(certificate)
+        (self.folder / f"{name}.key").write_bytes(key)
