@@ -41,9 +41,10 @@ from rich.progress import track
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))  # the tests' broker and traps
 
-from brokers import free_port, running_broker  # noqa: E402
-from server.traps import FakeTrap, make_batch, make_birth, make_window, until  # noqa: E402
+from brokers import running_broker  # noqa: E402
+from server.traps import FakeTrap, make_batch, make_birth, make_window  # noqa: E402
 from trap_deploy.children import hears_broker  # noqa: E402
+from trap_deploy.ports import free_port  # noqa: E402
 from trap_server import deployments, schema  # noqa: E402
 from trap_server.accounts import front_door, people  # noqa: E402
 from trap_server.api.entry import COOKIE  # noqa: E402
@@ -52,6 +53,7 @@ from trap_server.nights import Deployment  # noqa: E402
 from trap_server.rollups import keeping  # noqa: E402
 from trap_server.sorting import Arrival, sort_arrivals  # noqa: E402
 from trap_server.store import Store  # noqa: E402
+from waiting import until  # noqa: E402
 
 DAY_MS = 24 * 3600_000
 STEP_MS = 600_000

@@ -31,7 +31,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -307,12 +307,19 @@ def soak(windows: int) -> None:
 
 def await_stored(file: Path, count: int) -> int:
     """Until so many rows are in the file."""
-    while True:
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
-            (stored,) = connection.execute("SELECT coalesce(max(id), 0) FROM windows").fetchone()
-        if stored >= count:
-            return int(stored)
+    while (stored := rows_in(file)) < count:
         time.sleep(0.2)
+    return stored
+
+
+def rows_in(file: Path) -> int:
+    """How many windows are stored; none while the collector has not made its tables."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            (stored,) = connection.execute("SELECT coalesce(max(id), 0) FROM windows").fetchone()
+    except sqlite3.OperationalError:
+        return 0
+    return int(stored)
 
 
 def resident_mb(pid: int) -> float:

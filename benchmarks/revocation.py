@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import signal
-import socket
 import ssl
 import statistics
 import subprocess
@@ -25,17 +24,12 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from trap_contract.topics import TrapAddress
 from trap_deploy.demo import find_mosquitto
+from trap_deploy.ports import free_port
 from trap_server.fleet.authority import open_fleet
 from trap_server.fleet.live_broker import enforce
 from trap_server.fleet.traps import Trap
 
 HOST, PATIENCE_S, PASSPHRASE = "127.0.0.1", 120.0, "of a benchmark only"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def fleet(folder: Path, *arguments: str) -> None:

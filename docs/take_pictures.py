@@ -24,9 +24,10 @@ from trap_server.store import Store
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "tests"))  # the tests' broker, site and made-up traps
 
-from brokers import free_port, running_broker  # noqa: E402
+from brokers import running_broker  # noqa: E402
 from server.test_commands import running_site  # noqa: E402
 from server.traps import make_batch, make_birth, make_state, make_window  # noqa: E402
+from trap_deploy.ports import free_port  # noqa: E402
 
 TRAPS, HOURS, STEP_MS = 30, 66, 300_000
 HOUR_MS = 3_600_000

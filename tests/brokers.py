@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trap_deploy.demo import find_mosquitto
+from trap_deploy.ports import free_port
+from waiting import DEADLINE_S
 
 CONFIGURATION = """\
 listener {port} 127.0.0.1
@@ -22,14 +24,6 @@ autosave_on_changes true
 max_queued_messages 100000
 max_keepalive 120
 """
-DEADLINE_S = 10.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from brokers import free_port
+from trap_deploy.ports import free_port
 
 NEEDED = ("initdb", "pg_ctl", "postgres")
 USER = "postgres"

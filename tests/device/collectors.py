@@ -2,8 +2,7 @@
 
 import itertools
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,9 +25,9 @@ from trap_contract.topics import (
     parse_topic,
     subscription,
 )
+from waiting import DEADLINE_S
 
 Key = tuple[str, int]
-DEADLINE_S = 20.0
 
 _NUMBERS = itertools.count()
 
@@ -114,11 +113,3 @@ def tiny_collector(port: int, *, acks: bool = True) -> Iterator[TinyCollector]:
         yield collector
     finally:
         collector.close()
-
-
-def wait_until(is_true: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Poll until a fact holds; fail with its name when it never does."""
-    deadline = time.monotonic() + deadline_s
-    while not is_true():
-        assert time.monotonic() < deadline, f"never came true: {what}"
-        time.sleep(0.02)

@@ -11,10 +11,11 @@ from trap_agent.agent import EXIT_HELD, StopRequest, deliver_windows
 from trap_agent.outbox import read_account
 from trap_agent.settings import AgentSettings, load_settings
 from trap_contract.messages import State, parse_message
+from waiting import until
 
 from device.agents import run_agent, started_agent
 from device.bundles import save_pictures
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 from device.samples import NO_BROKER
 
 
@@ -113,7 +114,7 @@ def test_sigterm_closes_the_window_drains_and_says_goodbye(tmp_path, bundle):
     state, log = tmp_path / "state", tmp_path / "log"
     with running_broker(tmp_path) as broker, tiny_collector(broker.port) as collector:
         with started_agent(*live_agent(bundle, broker.url, state), log=log) as agent:
-            wait_until(lambda: len(collector.stored) >= 2, "two windows arrived", 60)
+            until(lambda: len(collector.stored) >= 2, "two windows arrived", 60)
             agent.send_signal(signal.SIGTERM)
             assert agent.wait(30) == 0, log.read_text()
         last = max(collector.stored.values(), key=lambda window: window.seq)
@@ -130,7 +131,7 @@ def test_an_agent_killed_at_any_time_leaves_what_the_next_one_sends(tmp_path, bu
             tiny_collector(broker.port, acks=False) as deaf,
             started_agent(*live_agent(bundle, broker.url, state), log=log) as agent,
         ):
-            wait_until(lambda: len(deaf.stored) >= 2, "two windows arrived", 60)
+            until(lambda: len(deaf.stored) >= 2, "two windows arrived", 60)
             agent.kill()
             agent.wait()
         issued = read_account(state)["issued"]
@@ -138,7 +139,7 @@ def test_an_agent_killed_at_any_time_leaves_what_the_next_one_sends(tmp_path, bu
             tiny_collector(broker.port) as collector,
             started_agent(*live_agent(bundle, broker.url, state), log=log) as agent,
         ):
-            wait_until(lambda: len(collector.stored) > issued, "the old ones and a new one arrived", 60)
+            until(lambda: len(collector.stored) > issued, "the old ones and a new one arrived", 60)
             agent.send_signal(signal.SIGTERM)
             assert agent.wait(30) == 0, log.read_text()
             account = read_account(state)

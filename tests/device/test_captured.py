@@ -14,9 +14,10 @@ from trap_agent.sources import captured
 from trap_agent.sources.captured import CapturedSource
 from trap_contract.errors import SourceError
 from trap_contract.messages import Window
+from waiting import until
 
 from device.agents import started_agent
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 
 FAKE = """
 import json, os, pathlib, signal, sys, time
@@ -182,10 +183,10 @@ def test_an_agent_that_is_killed_takes_the_capture_with_it(pi):
     pi.lives((0, "hang"))
     program = "from trap_agent.sources.captured import CapturedSource as C; C('picamera:0', 5); input()"
     agent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
-    wait_until(lambda: (pi.place / "log").exists() and len(pi.log) > 1, "the camera to be opened")
+    until(lambda: (pi.place / "log").exists() and len(pi.log) > 1, "the camera to be opened")
     agent.kill()
     agent.wait()
-    wait_until(lambda: not is_running(pi.processes[0]), "the capture process to end")
+    until(lambda: not is_running(pi.processes[0]), "the capture process to end")
 
 
 def test_a_camera_that_does_not_open_in_time_is_refused(pi, monkeypatch):
@@ -229,7 +230,7 @@ def test_an_agent_whose_camera_is_missing_at_start_reports_the_gap_and_no_zero(t
     with running_broker(tmp_path) as broker, tiny_collector(broker.port) as collector:
         flags = ("--model", bundle, "--source", "camera:97", "--window", 1, "--trap", "t-1", "--broker", broker.url)
         with started_agent(*flags, "--state-dir", tmp_path / "state", log=tmp_path / "log"):
-            wait_until(lambda: any(is_without_camera(window) for window in [*collector.stored.values()]), "it is told")
+            until(lambda: any(is_without_camera(window) for window in [*collector.stored.values()]), "it is told")
         assert all(window.counts is None for window in collector.stored.values())
         assert "the camera is missing, counting begins when it comes" in (tmp_path / "log").read_text()
 

@@ -24,9 +24,10 @@ from trap_contract.detections import Detections
 from trap_contract.errors import SourceError, StoreError
 from trap_contract.messages import JPEG_LIMIT, Clock, Command, Evidence, Window
 from trap_contract.topics import COMMAND, TrapAddress
+from waiting import until
 
 from device.agents import started_agent
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 from device.samples import MODEL, WALL_MS, draft, moment, plan
 
 DAY_MS = 24 * 3600 * 1000
@@ -258,12 +259,12 @@ def test_a_running_agent_sends_crops_and_the_snapshot_it_is_asked_for(tmp_path, 
         (tmp_path / "trap.toml").write_text("evidence = 1000\n")
         log = tmp_path / "agent.log"
         with started_agent(*flags, "--config", tmp_path / "trap.toml", log=log):
-            wait_until(lambda: [one for one in collector.evidence if one.kind == "crop"], "a crop comes")
+            until(lambda: [one for one in collector.evidence if one.kind == "crop"], "a crop comes")
             wanted = Command(trap="t-1", id=secrets.token_hex(16), name="snapshot", expires_wall_ms=2**50)
             topic = TrapAddress("acme", "t-1").topic(COMMAND)
             collector.publish(topic, wanted.model_dump_json(), expiry_s=60)
-            wait_until(lambda: [one for one in collector.evidence if one.id == wanted.id], "the snapshot comes")
-            wait_until(lambda: not list((tmp_path / "state" / FOLDER).glob("*-*.json")), "all is acknowledged")
+            until(lambda: [one for one in collector.evidence if one.id == wanted.id], "the snapshot comes")
+            until(lambda: not list((tmp_path / "state" / FOLDER).glob("*-*.json")), "all is acknowledged")
         assert [answer.state for answer in collector.answers] == ["done"]
         crop = next(one for one in collector.evidence if one.kind == "crop")
         assert (crop.window.boot, crop.window.seq) in collector.stored

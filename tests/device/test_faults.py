@@ -20,8 +20,9 @@ from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import DeliveryError
 from trap_contract.topics import ACK, HEALTH, STATE
 from trap_contract.topics import BIRTH as BIRTH_LEAF
+from waiting import until
 
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 from device.samples import draft
 from device.test_outbox import ADDRESS, BOOT, NEXT_BOOT, balances, opened, span
 from device.test_publisher import BIRTH, Trap, trap_at
@@ -95,7 +96,7 @@ def test_three_days_without_a_broker_arrive_whole_behind_what_is_live(tmp_path):
             trap = Trap(outbox, broker.url)
             trap.close_windows(1)
             trap.publisher.start()
-            wait_until(lambda: outbox.held == 0, "everything is acknowledged", 120)
+            until(lambda: outbox.held == 0, "everything is acknowledged", 120)
             assert trap.finish() == 0
         first, *rest = collector.batches
         assert ([window.seq for window in first.windows], first.backlog) == ([THREE_DAYS + 1], False)
@@ -163,12 +164,12 @@ def test_a_link_that_dies_without_a_word_is_noticed_and_replaced(tmp_path, wire,
         capture_logs() as logs,
     ):
         trap.close_windows(2)
-        wait_until(lambda: trap.outbox.held == 0, "delivered while the link lives")
+        until(lambda: trap.outbox.held == 0, "delivered while the link lives")
         wire.die()
         trap.close_windows(3)
-        wait_until(lambda: any("no delivery" in line["event"] for line in logs), "the dead link is noticed", 60)
+        until(lambda: any("no delivery" in line["event"] for line in logs), "the dead link is noticed", 60)
         wire.revive()
-        wait_until(lambda: trap.outbox.held == 0, "delivered over a new one", 60)
+        until(lambda: trap.outbox.held == 0, "delivered over a new one", 60)
         assert collector.seqs(BOOT) == [1, 2, 3, 4, 5]
 
 
@@ -180,7 +181,7 @@ def test_of_two_traps_with_one_name_the_broker_throws_the_first_out_and_it_says_
             first.open()
             clone.open()
             with pytest.raises(DeliveryError, match=r"connection lost|Session taken over"):
-                wait_until(lambda: first.turn(0.05), "the first one is told")
+                until(lambda: first.turn(0.05), "the first one is told")
             assert clone.turn(0) == []
 
 
@@ -199,9 +200,9 @@ def test_windows_that_the_broker_s_rules_deny_are_kept_and_said_and_arrive_once_
         trap_at(tmp_path, broker.url) as trap,
     ):
         trap.close_windows(3)
-        wait_until(lambda: any("publish not delivered" in line["event"] for line in logs), "the refusal is said")
+        until(lambda: any("publish not delivered" in line["event"] for line in logs), "the refusal is said")
         assert (trap.outbox.held, collector.seqs(BOOT)) == (3, [])
         rules.write_text("topic readwrite #\n")
         broker.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: trap.outbox.held == 0, "delivered", 60)
+        until(lambda: trap.outbox.held == 0, "delivered", 60)
         assert collector.seqs(BOOT) == [1, 2, 3]

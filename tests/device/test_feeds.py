@@ -11,8 +11,8 @@ from trap_agent.slot import Taken
 from trap_agent.sources import Frame
 from trap_agent.windows import WindowSeries
 from trap_contract.errors import SourceError
+from waiting import until
 
-from device.collectors import wait_until
 from device.samples import SetClock, found, moment, plan
 
 PIXELS = np.full((8, 8, 3), 100, np.uint8)
@@ -94,7 +94,7 @@ def test_a_replay_gives_every_frame_and_then_ends():
 def test_a_lost_camera_is_opened_again_and_nothing_waits_for_it():
     source = Script(2, 0, 3)
     feed = LiveFeed(source, SystemClock(), np.random.default_rng(0))
-    wait_until(lambda: source.frames_given == 5, "frames of both lives of the camera")
+    until(lambda: source.frames_given == 5, "frames of both lives of the camera")
     assert source.opened == 3
     source.released.set()
     feed.close()
@@ -103,7 +103,7 @@ def test_a_lost_camera_is_opened_again_and_nothing_waits_for_it():
 def test_who_is_told_of_pictures_hears_that_they_were_lost_and_are_back():
     source, told = Script(2, 0, 3), Told()
     feed = LiveFeed(source, SystemClock(), np.random.default_rng(0), told)
-    wait_until(lambda: source.frames_given == 5, "frames of both lives of the camera")
+    until(lambda: source.frames_given == 5, "frames of both lives of the camera")
     source.released.set()
     feed.close()
     assert [state for state, _ in itertools.groupby(told.states)][:3] == ["coming", "lost", "coming"]
@@ -129,7 +129,7 @@ def test_capture_does_not_wait_for_a_slow_analysis_and_every_drop_is_counted():
     watch = threading.Thread(target=Observer(detector, None, series, sink).watch, args=(feed, stop))
     watch.start()
     assert detector.has_begun.wait(20)
-    wait_until(lambda: source.frames_given == 50, "all captured while one was analysed")
+    until(lambda: source.frames_given == 50, "all captured while one was analysed")
     stop.set()
     detector.may_end.set()
     watch.join(20)
@@ -146,7 +146,7 @@ def test_a_camera_that_delivers_nothing_gives_no_counts_rather_than_zeros():
     feed = LiveFeed(source, SystemClock(), np.random.default_rng(0))
     watch = threading.Thread(target=Observer(SlowDetector(), None, series, sink).watch, args=(feed, stop))
     watch.start()
-    wait_until(lambda: len(sink.windows) >= 2, "windows close without a frame")
+    until(lambda: len(sink.windows) >= 2, "windows close without a frame")
     stop.set()
     watch.join(20)
     source.released.set()
@@ -196,7 +196,7 @@ def test_a_source_that_is_lost_says_so_and_is_opened_anew():
     source = Script(1, 1)
     feed = open_feed(source, SystemClock(), np.random.default_rng(0))
     lost: list[object] = []
-    wait_until(lambda: lost.extend(feed.take(0.05).lost) or lost, "the loss")
+    until(lambda: lost.extend(feed.take(0.05).lost) or lost, "the loss")
     source.released.set()
     feed.close()
 
@@ -206,7 +206,7 @@ def test_a_fault_in_the_capture_thread_is_raised_where_frames_are_taken():
     source.released.set()
     feed = LiveFeed(source, SystemClock(), np.random.default_rng(0))
     with pytest.raises(ZeroDivisionError):
-        wait_until(lambda: feed.take(0.1).has_ended, "the fault")
+        until(lambda: feed.take(0.1).has_ended, "the fault")
 
 
 @pytest.mark.parametrize("value", [0, 7, 250, 255])

@@ -12,8 +12,9 @@ from trap_agent.home_assistant import HomeAssistant
 from trap_agent.publisher import Link, Publisher
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.messages import Effort, Health, State
+from waiting import until
 
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 from device.samples import CLASSES, WALL_MS, SetClock, draft
 from device.test_outbox import ADDRESS, BOOT, opened
 from device.test_publisher import BIRTH
@@ -94,9 +95,9 @@ def test_with_a_real_broker_the_config_is_retained_and_each_live_window_follows(
         listener.connect("127.0.0.1", broker.port)
         listener.loop_start()
         publisher.start()
-        wait_until(lambda: f"{BASE}/config" in heard, "the device is announced")
+        until(lambda: f"{BASE}/config" in heard, "the device is announced")
         publisher.announce(outbox.store(draft()))
-        wait_until(lambda: f"{BASE}/state" in heard, "the window is shown")
+        until(lambda: f"{BASE}/state" in heard, "the window is shown")
         publisher.finish(10, threading.Event())
         listener.disconnect()
         listener.loop_stop()

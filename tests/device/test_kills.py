@@ -19,9 +19,10 @@ import pytest
 from brokers import running_broker
 from trap_agent.outbox import read_account
 from trap_contract.errors import StoreError
+from waiting import until
 
 from device.agents import started_agent
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 
 KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 PATIENCE_S = 120
@@ -70,7 +71,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_counts_twice_however_often_the
         for _ in range(KILLS):
             before, more = issued(state), rng.randrange(0, FRAMES // 2)
             with started_agent(*flags, log=log) as agent:
-                wait_until(lambda least=before + more: issued(state) >= least or agent.poll(), "windows", PATIENCE_S)
+                until(lambda least=before + more: issued(state) >= least or agent.poll(), "windows", PATIENCE_S)
                 assert agent.poll() is None, log.read_text()
             have = stored(database) if database.exists() else Counter()
             for boot in read_account(state)["boots"] if (state / "outbox.db").exists() else ():
@@ -109,13 +110,13 @@ def test_an_agent_that_starts_on_a_disk_it_can_not_write_counts_delivers_says_so
             flags = ["--model", bundle, "--source", "rendered:3", "--fps", 2, "--window", 1, "--broker", broker.url]
             flags += ["--trap", "t-1", "--state-dir", place / "state", "--drain", PATIENCE_S]
             with started_agent(*flags, log=log, env={**os.environ, "TRAP_HEALTH": "1"}) as agent:
-                wait_until(lambda: len(collector.stored) >= 3, "windows that are in memory come", PATIENCE_S)
-                wait_until(lambda: collector.health, "health", PATIENCE_S)
+                until(lambda: len(collector.stored) >= 3, "windows that are in memory come", PATIENCE_S)
+                until(lambda: collector.health, "health", PATIENCE_S)
                 assert collector.health[-1].outbox_on_disk is False
                 assert "the disk takes nothing" in log.read_text()
                 (place / "ballast").unlink(missing_ok=True) if trouble == "full" else None
                 subprocess.run(["mount", "-o", "remount,rw", place], check=True)
-                wait_until(lambda: collector.health[-1].outbox_on_disk, "it is on the disk", PATIENCE_S)
+                until(lambda: collector.health[-1].outbox_on_disk, "it is on the disk", PATIENCE_S)
                 agent.send_signal(signal.SIGTERM)
                 assert agent.wait(PATIENCE_S) == 0, log.read_text()
         account = read_account(place / "state")

@@ -14,10 +14,11 @@ from trap_agent.agent import EXIT_HELD
 from trap_agent.outbox import read_account
 from trap_contract.messages import Birth, Command, WantedSettings, parse_message
 from trap_contract.topics import COMMAND, SETTINGS, TrapAddress
+from waiting import until
 
 from device.agents import run_agent, started_agent
 from device.bundles import save_pictures
-from device.collectors import TinyCollector, tiny_collector, wait_until
+from device.collectors import TinyCollector, tiny_collector
 from device.samples import NO_BROKER
 
 PATIENCE_S = 120
@@ -90,9 +91,9 @@ def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_
         flags = ["--model", bundle, "--source", "rendered:3", "--trap", "t-1", "--threads", 1, "--config", config]
         flags += ["--broker", broker.url, "--state-dir", state]
         with started_agent(*flags, log=log, env=manager.environment) as agent:
-            wait_until(lambda: manager.heard("READY=1"), "ready", PATIENCE_S)
-            wait_until(lambda: manager.heard("WATCHDOG=1") >= 2 and manager.heard("STATUS="), "life", PATIENCE_S)
-            wait_until(lambda: len(collector.health) >= 2, "health", PATIENCE_S)
+            until(lambda: manager.heard("READY=1"), "ready", PATIENCE_S)
+            until(lambda: manager.heard("WATCHDOG=1") >= 2 and manager.heard("STATUS="), "life", PATIENCE_S)
+            until(lambda: len(collector.health) >= 2, "health", PATIENCE_S)
             assert collector.health[-1].memory_mb > 1
             assert parse_message(Birth, collector.retained["birth"]).site == "The mill"
             assert settings_told(collector) == {
@@ -105,27 +106,27 @@ def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_
 
             config.write_text("window = 2\nthreshold = 5\n")
             agent.send_signal(signal.SIGHUP)
-            wait_until(lambda: "line 2, threshold" in log.read_text(), "the fault", PATIENCE_S)
+            until(lambda: "line 2, threshold" in log.read_text(), "the fault", PATIENCE_S)
             config.write_text("window = 2\nhealth = 1\n")
             agent.send_signal(signal.SIGHUP)
-            wait_until(lambda: 2000 in lengths(collector), "windows of two seconds", PATIENCE_S)
+            until(lambda: 2000 in lengths(collector), "windows of two seconds", PATIENCE_S)
             assert manager.heard("RELOADING=1") == 2
-            wait_until(lambda: settings_told(collector)["window"] == 2, "a new birth", PATIENCE_S)
+            until(lambda: settings_told(collector)["window"] == 2, "a new birth", PATIENCE_S)
 
             want(collector, 1, window=3.0, fps=5.0)
-            wait_until(lambda: 3000 in lengths(collector), "windows of three seconds", PATIENCE_S)
-            wait_until(lambda: settings_told(collector)["window"] == 3, "it says so", PATIENCE_S)
+            until(lambda: 3000 in lengths(collector), "windows of three seconds", PATIENCE_S)
+            until(lambda: settings_told(collector)["window"] == 3, "it says so", PATIENCE_S)
             assert version_told(collector) == (1, "")
             want(collector, 2, window=0.0)
-            wait_until(lambda: version_told(collector)[0] == 2, "the refusal", PATIENCE_S)
+            until(lambda: version_told(collector)[0] == 2, "the refusal", PATIENCE_S)
             assert "window" in version_told(collector)[1]
             asked = send(collector, "status")
-            wait_until(lambda: answered(collector, asked, "done"), "the status", PATIENCE_S)
+            until(lambda: answered(collector, asked, "done"), "the status", PATIENCE_S)
             assert json.loads(collector.answers[-1].text)["trap"] == "t-1"
 
             restart = send(collector, "restart")
-            wait_until(lambda: answered(collector, restart, "done"), "it is back", PATIENCE_S)
-            wait_until(lambda: len({boot for boot, _ in collector.stored}) == 2, "it counts again", PATIENCE_S)
+            until(lambda: answered(collector, restart, "done"), "it is back", PATIENCE_S)
+            until(lambda: len({boot for boot, _ in collector.stored}) == 2, "it counts again", PATIENCE_S)
             assert settings_told(collector) == {
                 "window": 3.0,
                 "threshold": None,
@@ -135,7 +136,7 @@ def test_an_agent_can_be_watched_tuned_commanded_and_restarted_without_losing_a_
             }
             agent.send_signal(signal.SIGTERM)
             assert agent.wait(PATIENCE_S) == 0, log.read_text()
-        wait_until(lambda: manager.heard("STOPPING=1") == 2, "it said twice that it stops")
+        until(lambda: manager.heard("STOPPING=1") == 2, "it said twice that it stops")
         account = read_account(state)
         assert account["issued"] == account["acknowledged"] == len(collector.stored)
 
@@ -147,6 +148,6 @@ def test_a_camera_whose_frames_can_not_be_read_does_not_feed_the_watchdog(tmp_pa
     flags = ["--model", bundle, "--source", pictures, "--trap", "t-1", "--state-dir", tmp_path / "state", "--drain", 0]
     flags += ["--broker", f"mqtt://127.0.0.1:{NO_BROKER}"]
     assert run_agent(*flags, env=manager.environment).returncode == EXIT_HELD
-    wait_until(lambda: manager.heard("STOPPING=1"), "the last word")
+    until(lambda: manager.heard("STOPPING=1"), "the last word")
     assert manager.heard("READY=1") == 1
     assert manager.heard("WATCHDOG=1") == 1

@@ -17,8 +17,8 @@ from trap_agent.preview.stage import About, Stage
 from trap_agent.sources import Frame
 from trap_contract.detections import Detections
 from trap_contract.errors import ConfigError
+from waiting import until
 
-from device.collectors import wait_until
 from device.samples import CLASSES, found, moment
 
 ABOUT = About("t-1", "quadrants", "onnx-cpu, 1 threads", 0.5, CLASSES)
@@ -123,7 +123,7 @@ def test_the_stream_shows_what_is_analysed_with_boxes(server, stage):
     with streaming(server) as response:
         assert next_picture(response).shape == drawing.waiting().shape
         stage.show(frame(100), Detections(boxes, np.array([0.9], np.float32), np.array([0])))
-        wait_until(lambda: next_picture(response).shape[1] == 640, "the frame is shown")
+        until(lambda: next_picture(response).shape[1] == 640, "the frame is shown")
         shown = next_picture(response)
     scale = 640 / 96
     edge = shown[round(35 * scale), round(10 * scale)].astype(int)
@@ -174,7 +174,7 @@ def test_more_viewers_than_there_are_places_are_turned_away_and_come_in_later(se
         except ConnectionError:
             return False
 
-    wait_until(may_look, "a place became free")
+    until(may_look, "a place became free")
 
 
 def test_a_viewer_that_goes_away_frees_its_place(server, stage):
@@ -182,7 +182,7 @@ def test_a_viewer_that_goes_away_frees_its_place(server, stage):
         with socket.create_connection(("127.0.0.1", server.port)) as gone:
             gone.sendall(f"GET /status HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
             gone.recv(10)
-    wait_until(lambda: ask(server, "/status", BEARER).status == 200, "it still answers")
+    until(lambda: ask(server, "/status", BEARER).status == 200, "it still answers")
 
 
 def test_frames_of_all_sizes_and_any_number_of_boxes_can_be_drawn():

@@ -21,8 +21,9 @@ from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import DeliveryError
 from trap_contract.messages import Ack, AckRange, Birth, Resend, State, parse_message
 from trap_contract.topics import ACK, RESEND
+from waiting import until
 
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 from device.samples import CLASSES, MODEL, NO_BROKER, SetClock, draft
 from device.test_outbox import ADDRESS, BOOT, NEXT_BOOT, opened
 
@@ -81,7 +82,7 @@ def trap_at(folder: Path, url: str, boot: str = BOOT, held: int = 0) -> Iterator
 def test_what_the_collector_acknowledges_leaves_the_outbox(tmp_path, broker):
     with tiny_collector(broker.port) as collector, trap_at(tmp_path, broker.url) as trap:
         trap.close_windows(5)
-        wait_until(lambda: trap.outbox.held == 0, "all acknowledged")
+        until(lambda: trap.outbox.held == 0, "all acknowledged")
         assert collector.seqs(BOOT) == [1, 2, 3, 4, 5]
         assert read_account(tmp_path)["acknowledged"] == 5
 
@@ -89,8 +90,8 @@ def test_what_the_collector_acknowledges_leaves_the_outbox(tmp_path, broker):
 def test_a_puback_deletes_nothing(tmp_path, broker):
     with tiny_collector(broker.port, acks=False) as collector, trap_at(tmp_path, broker.url) as trap:
         trap.close_windows(3)
-        wait_until(lambda: len(collector.stored) == 3, "all arrived")
-        wait_until(lambda: "Sending PUBACK to acme-t-1" in broker.log(), "the broker took them")
+        until(lambda: len(collector.stored) == 3, "all arrived")
+        until(lambda: "Sending PUBACK to acme-t-1" in broker.log(), "the broker took them")
         assert trap.finish(0.5) == 3
     assert read_account(tmp_path)["pending"] == 3
 
@@ -99,15 +100,15 @@ def test_what_stays_unacknowledged_is_sent_again(tmp_path, broker, monkeypatch):
     monkeypatch.setattr(delivery, "RESEND_S", 0.2)
     with tiny_collector(broker.port, acks=False) as collector, trap_at(tmp_path, broker.url) as trap:
         trap.close_windows(1)
-        wait_until(lambda: len(collector.batches) >= 3, "sent three times")
+        until(lambda: len(collector.batches) >= 3, "sent three times")
         collector.acks = True
-        wait_until(lambda: trap.outbox.held == 0, "acknowledged at last")
+        until(lambda: trap.outbox.held == 0, "acknowledged at last")
     assert len(collector.stored) == 1
 
 
 def test_at_most_eight_messages_of_sixty_windows_are_in_flight(tmp_path, broker):
     with tiny_collector(broker.port, acks=False) as collector, trap_at(tmp_path, broker.url, held=1000) as trap:
-        wait_until(lambda: len(collector.batches) == 8, "eight messages")
+        until(lambda: len(collector.batches) == 8, "eight messages")
         trap.close_windows(1)
         trap.finish(0.3)  # in flight and hastened: the same eight, never a ninth
         assert {len(batch.windows) for batch in collector.batches} == {60}
@@ -134,7 +135,7 @@ def test_a_broker_that_dies_and_comes_back_costs_nothing(tmp_path, broker):
     with tiny_collector(broker.port) as collector, trap_at(tmp_path, broker.url) as trap:
         for _ in range(3):
             trap.close_windows(4)
-            wait_until(lambda: trap.outbox.held == 0, "delivered while the broker lives")
+            until(lambda: trap.outbox.held == 0, "delivered while the broker lives")
             broker.kill()
             trap.close_windows(4)
             broker.start()
@@ -148,7 +149,7 @@ def test_an_unreachable_broker_is_named_and_the_windows_are_kept(tmp_path):
     url = f"mqtt://me:secret@127.0.0.1:{NO_BROKER}"
     with capture_logs() as logs, trap_at(tmp_path, url) as trap:
         trap.close_windows(2)
-        wait_until(lambda: logs, "a line in the log")
+        until(lambda: logs, "a line in the log")
         assert trap.finish(0.2) == 2
     assert url.replace(":secret", "") in logs[0]["error"]
     assert "can't be reached" in logs[0]["error"]
@@ -163,12 +164,12 @@ def test_acknowledgements_that_are_malformed_or_foreign_change_nothing(tmp_path,
         tiny_collector(broker.port, acks=False) as collector,
         trap_at(tmp_path, broker.url, held=4) as trap,
     ):
-        wait_until(lambda: collector.stored, "the trap is connected")
+        until(lambda: collector.stored, "the trap is connected")
         for payload in (b"\xff\x00", b"{}", good.model_copy(update={"trap": "t-2"}).model_dump_json()):
             collector.publish(ADDRESS.topic(ACK), payload)
         collector.publish(ADDRESS.topic(ACK), foreign_boot.model_dump_json())
         collector.publish(ADDRESS.topic(ACK), good.model_dump_json())
-        wait_until(lambda: trap.outbox.held == 2, "the good one was heard")
+        until(lambda: trap.outbox.held == 2, "the good one was heard")
         assert trap.outbox.oldest(9) == [(BOOT, 3), (BOOT, 4)]
     assert [line["event"] for line in logs].count("message ignored") == 3
 
@@ -181,15 +182,15 @@ def test_what_the_collector_asks_for_comes_at_once_and_what_is_gone_is_told(tmp_
         trap=ADDRESS.trap, ranges=(AckRange(boot=BOOT, first=1, last=5), AckRange(boot=BOOT, first=9, last=9))
     )
     with tiny_collector(broker.port, acks=False) as collector, trap_at(tmp_path, broker.url, NEXT_BOOT) as trap:
-        wait_until(lambda: collector.lost and collector.batches, "the loss is told unasked")
+        until(lambda: collector.lost and collector.batches, "the loss is told unasked")
         collector.publish(ADDRESS.topic(RESEND), asked.model_dump_json())
-        wait_until(lambda: len(collector.batches) == 2, "sent again")
-        wait_until(lambda: any(lost.reason == "never_held" for lost in collector.lost), "the answer for the rest")
+        until(lambda: len(collector.batches) == 2, "sent again")
+        until(lambda: any(lost.reason == "never_held" for lost in collector.lost), "the answer for the rest")
         told = {(lost.reason, part.first, part.last) for lost in collector.lost for part in lost.ranges}
         assert told == {("outbox_full", 1, 3), ("never_held", 9, 9)}
         settled = Ack(trap=ADDRESS.trap, ranges=(AckRange(boot=BOOT, first=1, last=9),))
         collector.publish(ADDRESS.topic(ACK), settled.model_dump_json())
-        wait_until(lambda: trap.outbox.held == 0, "everything is settled")
+        until(lambda: trap.outbox.held == 0, "everything is settled")
         assert trap.outbox.losses(9) == []
 
 
@@ -200,10 +201,10 @@ def test_a_loss_is_told_until_it_is_acknowledged(tmp_path, broker, monkeypatch):
             outbox.store(draft())
         trap = Trap(outbox, broker.url)
         trap.publisher.start()
-        wait_until(lambda: len(collector.lost) >= 3, "told three times")
+        until(lambda: len(collector.lost) >= 3, "told three times")
         settled = Ack(trap=ADDRESS.trap, ranges=(AckRange(boot=BOOT, first=1, last=3),))
         collector.publish(ADDRESS.topic(ACK), settled.model_dump_json())
-        wait_until(lambda: outbox.held == 0, "settled")
+        until(lambda: outbox.held == 0, "settled")
         assert trap.finish() == 0
         assert outbox.losses(9) == []
 
@@ -214,7 +215,7 @@ def test_a_broker_that_takes_small_messages_only_gets_small_ones(tmp_path):
         tiny_collector(broker.port) as collector,
         trap_at(tmp_path, broker.url, held=100) as trap,
     ):
-        wait_until(lambda: trap.outbox.held == 0, "all acknowledged")
+        until(lambda: trap.outbox.held == 0, "all acknowledged")
         assert collector.seqs(BOOT) == list(range(1, 101))
         assert max(len(batch.model_dump_json()) for batch in collector.batches) < 4000
 
@@ -233,12 +234,12 @@ def test_only_the_acknowledgements_are_needed_of_what_a_trap_listens_to(codes, i
 
 def test_birth_and_state_are_retained_and_say_what_is_held(tmp_path, broker):
     with tiny_collector(broker.port, acks=False) as collector, trap_at(tmp_path, broker.url, held=7) as trap:
-        wait_until(lambda: {"state", "birth"} <= set(collector.retained), "state and birth")
+        until(lambda: {"state", "birth"} <= set(collector.retained), "state and birth")
         assert parse_message(State, collector.retained["state"]).state == "online"
         assert parse_message(Birth, collector.retained["birth"]).held == (AckRange(boot=BOOT, first=1, last=7),)
         trap.finish(0)
     with tiny_collector(broker.port) as late:
-        wait_until(lambda: {"state", "birth"} <= set(late.retained), "they are retained")
+        until(lambda: {"state", "birth"} <= set(late.retained), "they are retained")
         assert parse_message(State, late.retained["state"]).state == "stopped"
 
 
@@ -250,9 +251,9 @@ def test_a_refused_publish_is_logged_once_and_keeps_its_windows(tmp_path):
         trap_at(tmp_path, broker.url) as trap,
     ):
         trap.close_windows(1)
-        wait_until(lambda: any("not delivered" in line["event"] for line in logs), "the refusal")
+        until(lambda: any("not delivered" in line["event"] for line in logs), "the refusal")
         trap.close_windows(1)
-        wait_until(lambda: broker.log().count("Denied PUBLISH") >= 2, "the second refusal")
+        until(lambda: broker.log().count("Denied PUBLISH") >= 2, "the second refusal")
         assert trap.finish(0.3) == 2
     assert [line["reason"] for line in logs if "not delivered" in line["event"]] == ["Not authorized"]
 
@@ -261,8 +262,8 @@ def test_a_broker_without_a_collector_is_told_once_and_the_windows_are_kept(tmp_
     with capture_logs() as logs, trap_at(tmp_path, broker.url) as trap:
         for number in (1, 2):
             trap.close_windows(1)
-            wait_until(lambda number=number: broker.log().count("/counts'") >= number, "the broker took it")
-        wait_until(lambda: any("not delivered" in line["event"] for line in logs), "the warning")
+            until(lambda number=number: broker.log().count("/counts'") >= number, "the broker took it")
+        until(lambda: any("not delivered" in line["event"] for line in logs), "the warning")
         assert trap.finish(0.3) == 2
     assert [line["reason"] for line in logs if "not delivered" in line["event"]] == ["No matching subscribers"]
 
@@ -270,7 +271,7 @@ def test_a_broker_without_a_collector_is_told_once_and_the_windows_are_kept(tmp_
 def test_at_the_end_what_was_sent_in_vain_is_sent_again_at_once(tmp_path, broker):
     with tiny_collector(broker.port, acks=False) as collector, trap_at(tmp_path, broker.url) as trap:
         trap.close_windows(1)
-        wait_until(lambda: collector.batches, "sent, and not acknowledged")
+        until(lambda: collector.batches, "sent, and not acknowledged")
         collector.acks = True
         assert trap.finish(delivery.RESEND_S / 3) == 0
 
@@ -283,7 +284,7 @@ def test_two_traps_with_one_name_push_each_other_off_and_each_asks_for_the_other
             words = ("does another trap have this one's name?", "another client took this trap's name")
             return sum(any(word in line["event"] for word in words) for line in logs)
 
-        wait_until(lambda: asked() >= 2, "both say so")
+        until(lambda: asked() >= 2, "both say so")
     assert "already connected, closing old connection" in broker.log()
 
 
@@ -291,7 +292,7 @@ def test_a_session_that_lasted_is_followed_by_no_question_for_a_rival(tmp_path, 
     monkeypatch.setattr(publisher, "_TAKEN_OVER_S", 0.0)
     with capture_logs() as logs, trap_at(tmp_path, broker.url):
         for number in range(1, 5):
-            wait_until(lambda n=number: [line["event"] for line in logs].count("connected") == n, "it is in")
+            until(lambda n=number: [line["event"] for line in logs].count("connected") == n, "it is in")
             broker.restart()
     assert not [line for line in logs if "another" in line["event"]]
 
@@ -317,7 +318,7 @@ def test_an_acknowledgement_sent_while_the_trap_was_away_is_heard_at_the_next_co
     with closing(second):
         second.open()
         heard: list[Heard] = []
-        wait_until(lambda: heard.extend(second.turn(0.05)) or heard, "the acknowledgement")
+        until(lambda: heard.extend(second.turn(0.05)) or heard, "the acknowledgement")
     assert heard == [Heard(ACK, b"while you were away", is_retained=False)]
 
 
@@ -328,7 +329,7 @@ def test_a_trap_that_vanishes_is_reported_by_its_will(broker, monkeypatch):
     session.open()
     with tiny_collector(broker.port) as collector:
         session._client.socket().shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: "state" in collector.retained, "the will")
+        until(lambda: "state" in collector.retained, "the will")
         assert parse_message(State, collector.retained["state"]) == will
 
 
@@ -349,4 +350,4 @@ def test_a_fault_in_the_publisher_is_raised_where_the_agent_stores(tmp_path, bro
         trap = Trap(outbox, broker.url)
         trap.publisher.start()
         with pytest.raises(ZeroDivisionError, match="in the publisher"):
-            wait_until(lambda: trap.close_windows(1), "the fault")
+            until(lambda: trap.close_windows(1), "the fault")

@@ -4,12 +4,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from brokers import free_port, running_broker
+from brokers import running_broker
 from trap_agent.session import Session
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import DeliveryError
+from trap_deploy.ports import free_port
+from waiting import until
 
-from device.collectors import tiny_collector, wait_until
+from device.collectors import tiny_collector
 from device.samples import draft
 from device.test_outbox import ADDRESS, BOOT, opened
 from device.test_publisher import BIRTH, Trap
@@ -71,7 +73,7 @@ def test_windows_are_delivered_with_certificates_on_both_sides(tmp_path, tls_bro
             outbox.store(draft())
         trap = Trap(outbox, url, tls.context())
         trap.publisher.start()
-        wait_until(lambda: outbox.held == 0, "all acknowledged")
+        until(lambda: outbox.held == 0, "all acknowledged")
         assert trap.finish() == 0
         assert collector.seqs(BOOT) == list(range(1, 201))
 

@@ -415,7 +415,7 @@ def test_two_wishes_one_after_the_other_wait_for_the_trial(site, old, new):
 def test_the_thread_goes_on_by_itself(site, new):
     site.updater.start()
     site.hear(site.wish(published(new)))
-    from device.collectors import wait_until
+    from waiting import until
 
-    wait_until(lambda: site.restarts == 1, "installed")
+    until(lambda: site.restarts == 1, "installed")
     site.updater.stop()

@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Self
 
 import paho.mqtt.client as paho
-from brokers import free_port
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from trap_contract.topics import TrapAddress
 from trap_deploy.demo import find_mosquitto
+from trap_deploy.ports import free_port
 from trap_server.fleet.authority import Fleet, Plan, init_fleet, open_fleet
 from trap_server.fleet.certificates import Signer, Use, certificate_pem, key_pem, new_key, sign_certificate
 from trap_server.fleet.registry import Lock
 from trap_server.fleet.traps import Trap
-
-from server.traps import until
+from waiting import until
 
 PASSPHRASE = "correct horse battery"
 LOCK = Lock(salt="5a" * 16, n=2)  # the real one takes a fifth of a second, each time

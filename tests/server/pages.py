@@ -14,17 +14,18 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 import uvicorn
-from brokers import free_port, running_broker
+from brokers import running_broker
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from trap_deploy.ports import free_port
 from trap_server.accounts import front_door, people
 from trap_server.accounts.callers import Role
 from trap_server.api.entry import COOKIE
 from trap_server.app import build_app, wall_clock_ms
 from trap_server.dashboard.basemap import OUTLINES, Basemap
 from trap_server.database import open_database, open_for_reading
+from waiting import until
 
 from server.running import running_ingest
-from server.traps import until
 
 
 @dataclass

@@ -13,8 +13,7 @@ from trap_server.inbox import Inbox
 from trap_server.ingest import Ingest
 from trap_server.store import Store
 from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
-
-from server.traps import until
+from waiting import until
 
 COLLECTOR = "test-collector"
 

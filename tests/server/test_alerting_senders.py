@@ -14,9 +14,10 @@ from typing import Any
 
 import paho.mqtt.subscribe
 import pytest
-from brokers import Broker, free_port
+from brokers import Broker
 from trap_contract.broker import BrokerAddress, Tls
 from trap_contract.errors import ConfigError, DeliveryError
+from trap_deploy.ports import free_port
 from trap_server.alerting.engine import Alert
 from trap_server.alerting.senders import SIGNATURE, TOPIC, Mail, Mqtt, Webhook
 

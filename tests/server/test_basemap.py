@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from brokers import free_port
 from playwright.sync_api import Browser, expect
 from trap_contract.errors import ConfigError
+from trap_deploy.ports import free_port
 from trap_server import deployments
 from trap_server.app import wall_clock_ms
 from trap_server.dashboard.basemap import ARCHIVE, OUTLINES, Basemap, basemap_of

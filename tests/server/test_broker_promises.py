@@ -12,10 +12,11 @@ from trap_contract.topics import TrapAddress
 from trap_server import schema, subscriber
 from trap_server.simulation.speaker import Speaker
 from trap_server.simulation.trap import SimulatedTrap
+from waiting import DEADLINE_S, until
 
 from server.running import rows, running_ingest
 from server.test_ingest import writer_stopped_before_its_commit
-from server.traps import DEADLINE_S, FakeTrap, make_window, until
+from server.traps import FakeTrap, make_window
 
 SHORT_QUEUE = "max_queued_messages 2\n"
 SAVES_SELDOM = "autosave_on_changes false\nautosave_interval 1800\n"

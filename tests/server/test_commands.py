@@ -13,10 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
-from brokers import Broker, free_port
+from brokers import Broker
+from trap_deploy.ports import free_port
 from trap_server.commands import main
+from waiting import until
 
-from server.traps import BOOT, FakeTrap, make_window, until
+from server.traps import BOOT, FakeTrap, make_window
 
 START_S = 60.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("TRAP_SERVER_")}

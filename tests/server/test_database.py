@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from brokers import free_port
 from trap_contract.errors import ConfigError, StoreError
+from trap_deploy.ports import free_port
 from trap_server import database, sqlite_file
 from trap_server.database import VERSION_TABLE, open_database, open_for_reading
 from trap_server.schema import metadata

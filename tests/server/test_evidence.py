@@ -21,10 +21,11 @@ from trap_server import schema
 from trap_server.evidence import jpeg_size
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Committed, Heartbeat, Store
+from waiting import until
 
 from server.clients import client_of
 from server.running import RunningIngest, rows
-from server.traps import BOOT, MODEL, NOON_MS, FakeTrap, make_batch, make_window, until
+from server.traps import BOOT, MODEL, NOON_MS, FakeTrap, make_batch, make_window
 
 ADDRESS = TrapAddress("demo", "t1")
 

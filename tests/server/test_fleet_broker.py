@@ -12,9 +12,9 @@ from trap_contract.errors import DeliveryError
 from trap_contract.topics import LEAVES
 from trap_server.fleet.broker_rules import SAID_BY_TRAP, SAID_TO_TRAP
 from trap_server.fleet.live_broker import enforce, reload
+from waiting import until
 
 from server.fleets import Peer, make_fleet, now, running_fleet, serving, write_pair
-from server.traps import until
 
 DENIED = "Not authorized"
 OURS, THEIRS = "mt/v1/demo/a", "mt/v1/demo/b"

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from trap_deploy.demo import MODEL
 from trap_server.database import open_for_reading
 from trap_server.fleet.live_broker import enforce
+from waiting import until
 
 from server.fleets import now, running_fleet
-from server.traps import until
 
 PATIENCE_S = 120.0
 

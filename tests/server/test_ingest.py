@@ -18,9 +18,10 @@ from trap_server.packets import puback
 from trap_server.sorting import Batch
 from trap_server.store import Committed
 from trap_server.subscriber import LEAVES
+from waiting import DEADLINE_S, until
 
 from server.running import RunningIngest, rows, running_ingest
-from server.traps import BOOT, DEADLINE_S, FakeTrap, make_window, until
+from server.traps import BOOT, FakeTrap, make_window
 
 
 def counter(engine: sa.Engine, name: str) -> object:

@@ -19,10 +19,11 @@ from trap_server.app import wall_clock_ms
 from trap_server.ordering import send_and_wait
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
+from waiting import until
 
 from server.clients import client_of
 from server.running import RunningIngest
-from server.traps import NOON_MS, FakeTrap, make_batch, make_window, until
+from server.traps import NOON_MS, FakeTrap, make_batch, make_window
 
 ADDRESS = TrapAddress("demo", "t1")
 COMMANDS = "/api/v1/traps/demo/t1/commands"

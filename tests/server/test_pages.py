@@ -22,9 +22,10 @@ from trap_server import deployments, schema
 from trap_server.accounts import links, people
 from trap_server.api.entry import COOKIE
 from trap_server.nights import Deployment
+from waiting import until
 
 from server.pages import Site, opened, running_browser, running_site
-from server.traps import BOOT, MODEL, FakeTrap, make_window, until
+from server.traps import BOOT, MODEL, FakeTrap, make_window
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -10,11 +10,12 @@ from playwright.sync_api import Browser, Page, Route, expect
 from trap_contract.topics import EVIDENCE
 from trap_server import schema
 from trap_server.app import wall_clock_ms
+from waiting import until
 
 from server.pages import Site, opened, running_browser, running_site
 from server.running import rows
 from server.test_pages import a_crop, stored
-from server.traps import FakeTrap, make_window, until
+from server.traps import FakeTrap, make_window
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -11,10 +11,11 @@ from trap_contract.topics import HEALTH
 from trap_server import deployments, schema
 from trap_server.api.entry import COOKIE
 from trap_server.app import wall_clock_ms
+from waiting import until
 
 from server.pages import Site, opened, running_browser, running_site
 from server.test_pages import a_place, stored
-from server.traps import BOOT, FakeTrap, make_window, until
+from server.traps import BOOT, FakeTrap, make_window
 
 pytestmark = pytest.mark.timeout(240)
 

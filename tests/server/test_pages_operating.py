@@ -21,10 +21,11 @@ from trap_server.alerting.engine import Alert
 from trap_server.app import wall_clock_ms
 from trap_server.rollouts import keeping as rollouts
 from trap_server.rollouts.plan import Plan
+from waiting import until
 
 from server.pages import Site, opened, running_browser, running_site
 from server.running import rows
-from server.traps import MODEL, FakeTrap, make_window, until
+from server.traps import MODEL, FakeTrap, make_window
 
 pytestmark = pytest.mark.timeout(240)
 

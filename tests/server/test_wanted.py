@@ -15,11 +15,12 @@ from trap_server.app import wall_clock_ms
 from trap_server.settings_commands import change_and_wait, read_changes
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Heartbeat, Store
+from waiting import until
 
 from server.clients import client_of
 from server.running import RunningIngest
 from server.test_orders import listening
-from server.traps import NOON_MS, FakeTrap, make_birth, make_window, until
+from server.traps import NOON_MS, FakeTrap, make_birth, make_window
 
 ADDRESS = TrapAddress("demo", "t1")
 SETTINGS_OF_T1 = "/api/v1/traps/demo/t1/settings"

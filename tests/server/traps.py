@@ -1,8 +1,7 @@
 """A trap for tests: raw paho, windows made to order, and the acknowledgements and requests that came back."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -25,12 +24,12 @@ from trap_contract.messages import (
     parse_message,
 )
 from trap_contract.topics import ACK, BIRTH, COMMAND, COUNTS, RESEND, STATE, TrapAddress
+from waiting import DEADLINE_S
 
 BOOT = "0" * 31 + "1"
 MODEL = ModelRef(id="yolov8n_kd", sha256="ab" * 32, threshold=0.35, backend="tflite")
 CLASSES = ("Female", "Male", "Incomplete", "Out of Focus", "Undefined")
 NOON_MS = 1_790_000_000_000
-DEADLINE_S = 60.0  # patience with a busy machine: nothing is measured by it
 
 
 def make_window(
@@ -68,14 +67,6 @@ def make_birth(trap: str = "t1", boot: str = BOOT, **changes: Any) -> Birth:
 def make_state(state: str, trap: str = "t1", boot: str = BOOT) -> State:
     """A word on `state`."""
     return State.model_validate({"trap": trap, "state": state, "boot": boot, "wall_ms": NOON_MS})
-
-
-def until(true: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Poll until true; fail with `what` after the deadline."""
-    end = time.monotonic() + deadline_s
-    while not true():
-        assert time.monotonic() < end, f"waited {deadline_s:.0f} s in vain until {what}"
-        time.sleep(0.02)
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from brokers import free_port
 from trap_deploy.demo import MODEL
+from trap_deploy.ports import free_port
 
 pytestmark = [
     pytest.mark.skipif(not MODEL.exists(), reason="models/yolov8n_kd.tflite is not there"),

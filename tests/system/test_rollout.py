@@ -15,18 +15,18 @@ from random import Random
 import onnx
 import pytest
 import sqlalchemy as sa
-from brokers import free_port
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from device.agents import started_agent
 from device.bundles import write_bundle
 from server.chaos.proxy import ChaosProxy
 from server.fleets import HOST, RunningFleet, running_fleet
-from server.traps import until
 from trap_agent.slots import SlotFolder
 from trap_contract.signature import content_digest, sign, signature_file
+from trap_deploy.ports import free_port
 from trap_server.database import open_database
 from trap_server.rollouts import keeping
+from waiting import until
 
 PATIENCE_S = 90.0
 CUT_AFTER = 2_000_000

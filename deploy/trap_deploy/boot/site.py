@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from trap_contract.errors import ConfigError, StoreError
 
 from trap_deploy.children import Child, wait_until
 from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
+from trap_deploy.ports import free_port
 
 _START_S = 120.0
 _ASK_EVERY_S = 3.0
@@ -79,13 +79,6 @@ class Site:
                 raise StoreError(f"{counted} windows with counts arrived in {limit_s:.0f} s, {count} were awaited")
             time.sleep(_ASK_EVERY_S)
         return counted
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _program(name: str) -> str:

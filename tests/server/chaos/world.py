@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brokers import Broker, free_port
+from brokers import Broker
 from trap_contract.broker import BrokerAddress
 from trap_contract.topics import TrapAddress
+from trap_deploy.ports import free_port
 from trap_server.database import open_database, open_for_reading
 from trap_server.simulation.history import Verdict, compare
 from trap_server.simulation.speaker import Speaker
