@@ -102,6 +102,7 @@ def one_round(way: str, windows: int, each: int) -> Result:
         database_of(way, Path(place)) as database,
         running_broker(Path(place), extra=UNSAVED, verbose=False) as broker,
     ):
+        open_session(broker)
         publish(broker, messages(windows, each), windows // each)
         expected = windows // each if way == "bare" else windows // each * each
         command = [sys.executable, __file__, "--receive", way, broker.url, database, str(expected)]
@@ -145,7 +146,6 @@ def template(boot: str) -> tuple[str, str]:
 
 def publish(broker: Broker, what: Iterator[tuple[str, bytes]], count: int) -> None:
     """Queue messages for the receiver's session, by hand: a client library would be slower than the broker."""
-    open_session(broker)
     with socket.create_connection(("127.0.0.1", broker.port)) as link:
         link.sendall(packet(0x10, b"\0\4MQTT\4\2\0\0" + text("sender")))
         counter = threading.Thread(target=count_pubacks, args=(link, count))
@@ -294,6 +294,7 @@ def soak(windows: int) -> None:
         file = Path(place) / "counts.db"
         command = [Path(sys.executable).parent / "trap-server", "ingest", "--until-stdin-closes"]
         command += ["--broker", broker.url, "--database", f"sqlite:///{file}"]
+        open_session(broker)
         with subprocess.Popen(command, stdin=subprocess.PIPE) as ingest:
             part = max(REPLAY * TRAPS, windows // 10)
             for number in range(windows // part):
