@@ -235,7 +235,7 @@ def receive_really(broker: str, database: str, clock: "Clock") -> None:
     from trap_server.inbox import Inbox
     from trap_server.ingest import Ingest
     from trap_server.store import Committed, Store
-    from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
+    from trap_server.subscriber import Subscriber
 
     configure_logs(as_json=False)
 
@@ -248,7 +248,7 @@ def receive_really(broker: str, database: str, clock: "Clock") -> None:
             clock.took(committed.stored)
             return committed
 
-    inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
+    inbox = Inbox()
     subscriber = Subscriber(BrokerAddress.parse(broker, Tls()), RECEIVER, inbox, random.Random(1))  # noqa: S311
     ingest = Ingest(TimedStore(open_database(database), RECEIVER), subscriber, inbox, random.Random(2))  # noqa: S311
     gc.freeze()

@@ -77,6 +77,15 @@ class BufferedClient(paho.Client):
 
     arrived: Callable[[Publish], None]
 
+    def read_packet(self) -> bool:
+        """Read one packet, if it has come whole; `loop_read` reads as many as this client has messages under way."""
+        if self._sock is None:
+            return False
+        code = self._packet_read()
+        if code > MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._loop_rc_handle(code)
+        return code == MQTTErrorCode.MQTT_ERR_SUCCESS
+
     def _create_socket(self) -> Any:
         return BufferedSocket(super()._create_socket())
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from trap_server.sorting import Arrival
 
+WAITING_MESSAGES = 2000  # twice what the broker is asked to have under way
+WAITING_BYTES = 8 * 2**20  # replayed windows come 60 in a message, and a writer is seconds behind them, not a minute
+
 
 class Token(NamedTuple):
     """The right to acknowledge one message: worthless on any other connection than its own."""
@@ -31,8 +34,9 @@ class Inbox:
     what was not acknowledged) and `settle` refuses its tokens.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int = WAITING_MESSAGES, most_bytes: int = WAITING_BYTES) -> None:
         self._limit = limit
+        self._most_bytes = most_bytes
         self._changed = threading.Condition()
         self._waiting: deque[Delivery] = deque()
         self._waiting_bytes = 0
@@ -57,12 +61,15 @@ class Inbox:
             for _, token in deliveries:
                 if token.qos and token.generation == self._generation:
                     self._unsettled.setdefault(token.mid, now_s)
-            if not self._changed.wait_for(lambda: len(self._waiting) < self._limit, patience_s):
+            if not self._changed.wait_for(self._has_room, patience_s):
                 return False
             self._waiting.extend(deliveries)
             self._waiting_bytes += sum(len(arrival.payload) for arrival, _ in deliveries)
             self._changed.notify()
             return True
+
+    def _has_room(self) -> bool:
+        return len(self._waiting) < self._limit and self._waiting_bytes < self._most_bytes
 
     def take(self, limit: int, most_bytes: int, first_s: float, more_s: float) -> list[Delivery]:
         """Wait `first_s` for a first message, then `more_s` for more, in order of arrival.

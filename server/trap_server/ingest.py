@@ -24,7 +24,7 @@ from trap_server.rollups.keeping import MOST_HOURS
 from trap_server.settings import Settings
 from trap_server.sorting import sort_arrivals
 from trap_server.store import Committed, Heartbeat, Store
-from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
+from trap_server.subscriber import Subscriber
 
 BATCH_MESSAGES = 500
 BATCH_BYTES = 512 * 1024  # some 800 windows in replay: a commit stays short
@@ -257,7 +257,7 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
     Raises ConfigError or StoreError when it can't begin.
     """
     rng = random.Random()  # noqa: S311  jitter, not a secret
-    inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
+    inbox = Inbox()
     subscriber = Subscriber(settings.broker_address, settings.collector, inbox, rng, share=settings.share)
     engine = open_database(settings.database)
     store = Store(engine, settings.collector, settings.evidence_mb * 1_000_000)

@@ -51,7 +51,7 @@ KEEPALIVE_S = 30
 PATIENCE_S = KEEPALIVE_S / 3  # some brokers send more than the receive maximum; pings must go out all the same
 STUCK_S = 60.0
 TICK_S = 1.0
-PACKETS_A_TURN = 200
+PACKETS_A_TURN, BYTES_A_TURN = 200, 2**20
 GOODBYE_S = 10.0
 REFUSED = 0x80
 RETAINED = (STATE, BIRTH, PROGRESS)
@@ -85,6 +85,7 @@ class Subscriber:
         self._wake_from, self._wake = socket.socketpair()
         self._wake.setblocking(False)
         self._arrived: list[Delivery] = []
+        self._arrived_bytes = 0
         self._client = self._build_client(client_id)
         self._thread = threading.Thread(target=self._keep_connected, name="subscriber", daemon=True)
 
@@ -208,10 +209,9 @@ class Subscriber:
         self._client.loop_misc()
 
     def _read(self) -> None:
-        self._arrived = []
-        for count in range(PACKETS_A_TURN):
-            self._client.loop_read()
-            if len(self._arrived) == count:
+        self._arrived, self._arrived_bytes = [], 0
+        for _ in range(PACKETS_A_TURN):
+            if not self._client.read_packet() or self._arrived_bytes > BYTES_A_TURN:
                 break
         if self._arrived and not self._inbox.put(self._arrived, time.monotonic(), PATIENCE_S):
             log.warning("inbox_full", messages=len(self._arrived), next_step="left with the broker, which sends again")
@@ -289,6 +289,7 @@ class Subscriber:
     def _on_arrival(self, message: Publish) -> None:
         arrival = Arrival(message.topic, message.payload, message.retained, time.time_ns() // 1_000_000)
         self._arrived.append(Delivery(arrival, Token(self._generation, message.mid, message.qos)))
+        self._arrived_bytes += len(message.payload)
 
     def _on_publish(
         self, _client: paho.Client, _data: object, _mid: int, reason: ReasonCode, _properties: object

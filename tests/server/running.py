@@ -12,7 +12,7 @@ from trap_server.database import open_for_reading
 from trap_server.inbox import Inbox
 from trap_server.ingest import Ingest
 from trap_server.store import Store
-from trap_server.subscriber import RECEIVE_MAXIMUM, Subscriber
+from trap_server.subscriber import Subscriber
 from waiting import until
 
 COLLECTOR = "test-collector"
@@ -35,7 +35,7 @@ class RunningIngest:
 @contextmanager
 def running_ingest(broker_url: str, engine: sa.Engine, stuck_s: float = 60.0) -> Iterator[RunningIngest]:
     """Ingest as `trap-server ingest` composes it, without its process."""
-    inbox = Inbox(limit=2 * RECEIVE_MAXIMUM)
+    inbox = Inbox()
     subscriber = Subscriber(BrokerAddress.parse(broker_url, Tls()), COLLECTOR, inbox, random.Random(1), stuck_s=stuck_s)
     store = Store(engine, COLLECTOR)
     ingest = Ingest(store, subscriber, inbox, random.Random(2))

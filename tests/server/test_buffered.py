@@ -3,7 +3,10 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trap_server.buffered import READ_BYTES, BufferedSocket
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from trap_server.buffered import READ_BYTES, BufferedClient, BufferedSocket
+
+PUBLISH = b"\x32\x08\x00\x01a\x00\x01\x00hi"  # QoS 1, topic "a", number 1, no properties, "hi"
 
 
 @pytest.fixture
@@ -80,3 +83,40 @@ def test_what_waits_is_written_when_it_is_closed(ends):
     buffered.send(b"goodbye")
     buffered.close()
     assert other.recv(10) == b"goodbye"
+
+
+@pytest.fixture
+def client(ends):
+    buffered, other = ends
+    client = BufferedClient(CallbackAPIVersion.VERSION2, "c", protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
+    client._sock, client.payloads = buffered, []
+    client.arrived = lambda message: client.payloads.append(message.payload)
+    return client, other
+
+
+def test_one_packet_is_read_at_a_time_though_many_acknowledgements_are_under_way(client):
+    client, other = client
+    client._out_messages.update(dict.fromkeys(range(1, 50)))
+    other.sendall(2 * PUBLISH)
+    assert client.read_packet()
+    assert client.payloads == [b"hi"]
+    assert [client.read_packet(), client.read_packet()] == [True, False]
+    assert client.payloads == [b"hi", b"hi"]
+
+
+def test_half_a_packet_is_none_until_the_rest_has_come(client):
+    client, other = client
+    other.sendall(PUBLISH[:5])
+    assert not client.read_packet()
+    other.sendall(PUBLISH[5:])
+    assert client.read_packet()
+    assert client.payloads == [b"hi"]
+
+
+def test_the_end_of_a_connection_is_no_packet_and_is_told(client):
+    client, other = client
+    told = []
+    client.on_disconnect = lambda *_: told.append("ended")
+    other.close()
+    assert not client.read_packet()
+    assert told == ["ended"]

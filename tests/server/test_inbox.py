@@ -42,6 +42,15 @@ def test_a_full_inbox_leaves_the_message_unsettled():
     assert inbox.oldest_age_s(25.0) == 5
 
 
+def test_large_messages_fill_the_inbox_by_their_bytes_and_one_always_fits():
+    inbox = Inbox(limit=9, most_bytes=len(ARRIVAL.payload))
+    generation = inbox.begin_generation()
+    assert deliver(inbox, generation, mid=1)
+    assert not deliver(inbox, generation, mid=2)
+    inbox.take(9, 999, 0, 0)
+    assert deliver(inbox, generation, mid=2)
+
+
 def test_the_oldest_age_is_that_of_the_message_that_waits_longest():
     inbox = Inbox(limit=9)
     generation = inbox.begin_generation()
