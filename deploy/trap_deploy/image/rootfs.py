@@ -63,7 +63,7 @@ def lay_over(tree: Tree, epoch: int, *, has_system_packages: bool = False) -> No
 
 def install_agent(tree: Tree, archive: Path) -> None:
     """Wheels for the trap's processor, compiled to bytecode there, for nobody can write them on the card."""
-    pinned = wheels.requirements(tree.repository)
+    pinned = _requirements(tree)
     (tree.root / "opt/zancudo").mkdir(parents=True, exist_ok=True)
     kept = tree.cache / f"agent-{wheels.key(pinned, archive.name)}"
     target = tree.root / SITE_PACKAGES
@@ -78,6 +78,17 @@ def install_agent(tree: Tree, archive: Path) -> None:
     else:
         shutil.copytree(kept, target, symlinks=True, dirs_exist_ok=True)
     _install_own(tree, target)
+
+
+def _requirements(tree: Tree) -> str:
+    """Asked of the package index once for each state of what they follow from."""
+    sources = [(tree.repository / name).read_text() for name in ("pyproject.toml", "constraints.txt")]
+    kept = tree.cache / f"requirements-{wheels.key(*sources, wheels.PLATFORM, wheels.PYTHON)}.txt"
+    if not kept.exists():
+        aside = kept.with_suffix(".part")
+        aside.write_text(wheels.requirements(tree.repository))
+        aside.replace(kept)
+    return kept.read_text()
 
 
 def _install_own(tree: Tree, target: Path) -> None:
