@@ -48,7 +48,8 @@ def send_eight(broker: Broker, speaker: Speaker, trap: SimulatedTrap) -> None:
 def send_until_acknowledged(engine: sa.Engine, speaker: Speaker, trap: SimulatedTrap) -> None:
     turns = iter(range(2, 10**6, 2))
     until(lambda: speaker.send(trap, next(turns)) == 0 and trap.held() == 0, "everything is acknowledged")
-    assert [row["seq"] for row in rows(engine, schema.windows)] == list(range(1, 8 * 60 + 1))
+    stored = sorted(row["seq"] for row in rows(engine, schema.windows))  # what was sent again may come out of turn
+    assert stored == list(range(1, 8 * 60 + 1))
 
 
 def test_a_queue_that_overflows_while_the_collector_is_away_costs_nothing(tmp_path: Path, engine: sa.Engine):
