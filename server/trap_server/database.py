@@ -45,8 +45,12 @@ def _up_to_date(parsed: sa.URL) -> sa.Engine:
         engine = postgres.writing_engine(parsed)
     else:
         engine = sqlite_file.writing_engine(parsed, partial(_refuse_foreign, place=_place(parsed)))
-    with engine.begin() as connection:  # both kinds of engine let in one writer at a time
-        _migrate(connection, _place(parsed))
+    try:
+        with engine.begin() as connection:  # both kinds of engine let in one writer at a time
+            _migrate(connection, _place(parsed))
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

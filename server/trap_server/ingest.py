@@ -170,7 +170,7 @@ class Ingest:
                 self._store.orders_sent(unsent, now_ms)
             untold = self._store.untold_settings()
             for wanted in untold:
-                self._subscriber.want(wanted.address, wanted.message())
+                self._subscriber.leave(wanted.address, wanted.message())
                 log.info("settings_told", trap=wanted.trap, version=wanted.version)
             if untold:
                 self._store.settings_told(untold, now_ms)
@@ -261,7 +261,7 @@ def run_ingest(settings: Settings, stop_when_alone: bool) -> None:
     subscriber = Subscriber(settings.broker_address, settings.collector, inbox, rng, share=settings.share)
     engine = open_database(settings.database)
     store = Store(engine, settings.collector, settings.evidence_mb * 1_000_000)
-    drive = Driver(engine, subscriber.wish).turn
+    drive = Driver(engine, subscriber.leave).turn
     ingest = Ingest(store, subscriber, inbox, rng, keep_days=settings.keep_windows_days, drive=drive)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ingest.stop())

@@ -115,21 +115,14 @@ class Subscriber:
     def tell(self, address: TrapAddress, message: Ack | Resend | Command, expiry_s: int | None = None) -> None:
         """Tell a trap something, never retained; queued until the broker takes it, which keeps it for `expiry_s`."""
         leaf = {Ack: ACK, Resend: RESEND, Command: COMMAND}[type(message)]
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
+        properties = _expiring(expiry_s)
         self._client.publish(address.topic(leaf), message.model_dump_json(), qos=1, properties=properties)
 
-    def wish(self, address: TrapAddress, desired: Desired, expiry_s: int) -> None:
-        """Tell a trap what it shall count with; the broker keeps it for so long, for traps that are away."""
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.MessageExpiryInterval = expiry_s
-        payload = desired.model_dump_json()
-        self._client.publish(address.topic(DESIRED), payload, qos=1, retain=True, properties=properties)
-
-    def want(self, address: TrapAddress, wanted: WantedSettings) -> None:
-        """Tell a trap what it shall be set to; the broker keeps it."""
-        self._client.publish(address.topic(SETTINGS), wanted.model_dump_json(), qos=1, retain=True)
+    def leave(self, address: TrapAddress, wish: Desired | WantedSettings, expiry_s: int | None = None) -> None:
+        """Leave word for a trap of what it shall count with or be set to, retained for `expiry_s`, or for good."""
+        leaf = {Desired: DESIRED, WantedSettings: SETTINGS}[type(wish)]
+        properties = _expiring(expiry_s)
+        self._client.publish(address.topic(leaf), wish.model_dump_json(), qos=1, retain=True, properties=properties)
 
     def _build_client(self, client_id: str) -> BufferedClient:
         client = BufferedClient(
@@ -297,6 +290,13 @@ class Subscriber:
         if reason.value >= REFUSED:
             topics = ", ".join(subscription(leaf) for leaf in (ACK, RESEND, COMMAND))
             log.error("ack_refused", reason=str(reason), next_step=f"allow the collector to write {topics}")
+
+
+def _expiring(expiry_s: int | None) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    return properties
 
 
 def _paho_log() -> logging.Logger:

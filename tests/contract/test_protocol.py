@@ -102,6 +102,12 @@ def test_a_manifest_with_fields_of_the_future_is_still_read() -> None:
     assert parse_manifest(json.dumps(future), "m.tflite") == Manifest.model_validate(example("manifest"))
 
 
+def test_the_birth_of_a_trap_that_does_not_know_of_sites_is_still_read() -> None:
+    earlier = {name: value for name, value in example("birth").items() if name != "site"}
+    jsonschema.Draft202012Validator(published("birth")).validate(earlier)
+    assert parse_message(Birth, json.dumps(earlier).encode()).site == ""
+
+
 def test_the_examples_show_live_and_backlog_zeros_gaps_and_a_blind_window() -> None:
     live, backlog = (CountBatch.model_validate(example(name)) for name in ("counts_live", "counts_backlog"))
     assert (live.backlog, backlog.backlog) == (False, True)

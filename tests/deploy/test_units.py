@@ -26,6 +26,12 @@ def test_every_unit_is_exposed_by_at_most_two(unit):
     assert exposure(unit) <= 2.0
 
 
+@pytest.mark.parametrize("name", ["trap-card", "trap-light"])
+def test_who_looks_for_the_card_or_the_light_sees_the_devices(name):
+    (unit,) = [unit for unit in [*UNITS, *IMAGE_UNITS] if unit.stem == name]
+    assert not re.search("^PrivateDevices", unit.read_text(), re.MULTILINE), "mount finds the card by its label in /dev"
+
+
 def test_everything_that_starts_by_itself_is_there():
     preset = (ROOTFS / "etc/systemd/system-preset/00-zancudo.preset").read_text()
     ours = {name for name in re.findall(r"^enable (\S+)", preset, re.MULTILINE) if name.startswith("trap-")}
