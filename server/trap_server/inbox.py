@@ -52,24 +52,18 @@ class Inbox:
             self._unsettled.clear()
             return self._generation
 
-    def put(self, deliveries: Sequence[Delivery], now_s: float, patience_s: float = 0.0) -> bool:
-        """Queue messages, after waiting for room if there is none: a network thread that waits holds the broker back.
-
-        False when there is no room all the same: left unacknowledged, they come with the next connection.
-        """
+    def put(self, deliveries: Sequence[Delivery], now_s: float) -> bool:
+        """Queue messages. False where there is no room: they are owed from now on, and are to be put again."""
         with self._changed:
             for _, token in deliveries:
                 if token.qos and token.generation == self._generation:
                     self._unsettled.setdefault(token.mid, now_s)
-            if not self._changed.wait_for(self._has_room, patience_s):
+            if len(self._waiting) >= self._limit or self._waiting_bytes >= self._most_bytes:
                 return False
             self._waiting.extend(deliveries)
             self._waiting_bytes += sum(len(arrival.payload) for arrival, _ in deliveries)
             self._changed.notify()
             return True
-
-    def _has_room(self) -> bool:
-        return len(self._waiting) < self._limit and self._waiting_bytes < self._most_bytes
 
     def take(self, limit: int, most_bytes: int, first_s: float, more_s: float) -> list[Delivery]:
         """Wait `first_s` for a first message, then `more_s` for more, in order of arrival.
@@ -85,7 +79,6 @@ class Inbox:
                 taken.append(self._waiting.popleft())
                 most_bytes -= len(taken[-1].arrival.payload)
             self._waiting_bytes -= sum(len(one.arrival.payload) for one in taken)
-            self._changed.notify()
             return taken
 
     def settle(self, tokens: Iterable[Token]) -> list[Token]:

@@ -48,7 +48,6 @@ SESSION_EXPIRY_S = 7 * 24 * 3600
 SHARED_EXPIRY_S = 5 * 60  # some brokers queue for an absent member until then; its traps send again
 RECEIVE_MAXIMUM = 1000  # twice a batch: the broker sends on while a batch is being committed
 KEEPALIVE_S = 30
-PATIENCE_S = KEEPALIVE_S / 3  # some brokers send more than the receive maximum; pings must go out all the same
 STUCK_S = 60.0
 TICK_S = 1.0
 PACKETS_A_TURN, BYTES_A_TURN = 200, 2**20
@@ -166,6 +165,7 @@ class Subscriber:
         PUBACK. And as one thread reads, acknowledges and begins anew, no token can outlive its connection unseen.
         """
         self._generation = self._inbox.begin_generation()
+        self._arrived, self._arrived_bytes = [], 0
         self._closed.clear()
         try:
             self._client.reconnect()
@@ -182,14 +182,17 @@ class Subscriber:
         self._subscribed.clear()
 
     def _take_turn(self) -> None:
-        """Wait for the broker or the writer, read, acknowledge, write."""
+        """Wait for the broker or the writer, read, acknowledge, write.
+
+        While the inbox has no room nothing more is read, so that the broker keeps it; pings and PUBACKs go out.
+        """
         link = self._link()
         if link is None or link.fileno() < 0:
             self._closed.set()
             return
-        pending = link.has_more()
+        pending = self._hand_on() and link.has_more()
         writing = [] if link.flush() else [link]
-        reading: list[BufferedSocket | socket.socket] = [link, self._wake_from]
+        reading: list[BufferedSocket | socket.socket] = [self._wake_from, *([] if self._arrived else [link])]
         ready, _, _ = select.select(reading, writing, [], 0 if pending else TICK_S)
         if self._wake_from in ready:
             self._wake_from.recv(4096)
@@ -202,12 +205,17 @@ class Subscriber:
         self._client.loop_misc()
 
     def _read(self) -> None:
-        self._arrived, self._arrived_bytes = [], 0
         for _ in range(PACKETS_A_TURN):
             if not self._client.read_packet() or self._arrived_bytes > BYTES_A_TURN:
                 break
-        if self._arrived and not self._inbox.put(self._arrived, time.monotonic(), PATIENCE_S):
-            log.warning("inbox_full", messages=len(self._arrived), next_step="left with the broker, which sends again")
+        self._hand_on()
+
+    def _hand_on(self) -> bool:
+        """Give what arrived to the writer; False while it has no room: tried again when it has acknowledged a batch."""
+        if self._arrived and not self._inbox.put(self._arrived, time.monotonic()):
+            return False
+        self._arrived, self._arrived_bytes = [], 0
+        return True
 
     def _puback(self, link: BufferedSocket) -> None:
         while self._settled:

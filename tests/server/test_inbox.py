@@ -33,7 +33,7 @@ def test_messages_are_taken_in_order_and_up_to_the_limit():
     assert [one.token.mid for one in inbox.take(2, 999, 0, 0)] == [9]
 
 
-def test_a_full_inbox_leaves_the_message_unsettled():
+def test_a_message_that_finds_no_room_is_owed_all_the_same():
     inbox = Inbox(limit=1)
     generation = inbox.begin_generation()
     assert deliver(inbox, generation, mid=1, now_s=10)

@@ -50,6 +50,21 @@ def writer_stopped_before_its_commit(collecting: RunningIngest) -> Iterator[thre
         may_go.set()
 
 
+def test_a_broker_that_is_faster_than_the_writer_is_held_back_and_has_to_send_nothing_twice(
+    broker: Broker, collecting: RunningIngest, engine: sa.Engine
+):
+    collecting.inbox._limit = 1
+    with FakeTrap(broker.port) as trap:
+        with writer_stopped_before_its_commit(collecting) as holds:
+            for seq in range(1, 51):
+                trap.send(make_window(seq))
+            assert holds.wait(DEADLINE_S)
+        until(lambda: trap.holds_acks_for(50), "all are acknowledged")
+    assert broker.log().count("Sending PUBLISH to test-collector (d0, q1, r0") == 50
+    assert "Sending PUBLISH to test-collector (d1" not in broker.log()
+    assert [row["seq"] for row in rows(engine, schema.windows)] == list(range(1, 51))
+
+
 def test_a_window_is_stored_and_acknowledged(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
     with FakeTrap(broker.port) as trap:
         trap.send(make_window(1), make_window(2))
