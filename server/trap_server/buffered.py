@@ -11,8 +11,9 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.exception import MalformedPacket
 
-from trap_server.packets import Publish, decode_publish
+from trap_server.packets import Publish, decode_publish, find_publish
 
 READ_BYTES = 64 * 1024
 
@@ -40,6 +41,17 @@ class BufferedSocket:
         found = self._read[self._at : self._at + count]
         self._at += len(found)
         return found
+
+    def take_publish(self) -> Publish | None:
+        """The next packet, where it is a good PUBLISH that has been read ahead whole; else nothing is taken."""
+        try:
+            found = find_publish(self._read, self._at)
+        except MalformedPacket:
+            return None
+        if found is None:
+            return None
+        message, self._at = found
+        return message
 
     def has_more(self) -> bool:
         """Whether something can be read that no select() would tell of."""
@@ -79,8 +91,12 @@ class BufferedClient(paho.Client):
 
     def read_packet(self) -> bool:
         """Read one packet, if it has come whole; `loop_read` reads as many as this client has messages under way."""
-        if self._sock is None:
+        link: Any = self._sock
+        if link is None:
             return False
+        if not self._in_packet["command"] and (message := link.take_publish()):
+            self.arrived(message)
+            return True
         code = self._packet_read()
         if code > MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._loop_rc_handle(code)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from paho.mqtt.exception import MalformedPacket
 
+_PUBLISH = 3
 _PUBACK = b"\x40\x02"
 _LONGEST_LENGTH = 4
 
@@ -27,7 +28,8 @@ def decode_publish(command: int, body: bytes | bytearray) -> Publish:
     qos = command >> 1 & 3
     topic_end = 2 + int.from_bytes(body[:2], "big")
     properties_at = topic_end + (2 if qos else 0)
-    payload_at = _after_properties(body, properties_at)
+    properties_length, payload_at = _read_length(body, properties_at)
+    payload_at += properties_length
     if qos > 1 or payload_at > len(body):
         raise MalformedPacket(f"PUBLISH of qos {qos}, {len(body)} bytes")
     return Publish(
@@ -39,19 +41,31 @@ def decode_publish(command: int, body: bytes | bytearray) -> Publish:
     )
 
 
+def find_publish(data: bytes, at: int) -> tuple[Publish, int] | None:
+    """The PUBLISH that begins at `at`, and where it ends; None where it has not come whole, or is another packet.
+
+    Raises MalformedPacket.
+    """
+    if at >= len(data) or data[at] >> 4 != _PUBLISH:
+        return None
+    length, begin = _read_length(data, at + 1)
+    end = begin + length
+    return (decode_publish(data[at], data[begin:end]), end) if end <= len(data) else None
+
+
 def puback(mid: int) -> bytes:
     """Acknowledge a message, with success and no properties."""
     return _PUBACK + mid.to_bytes(2, "big")
 
 
-def _after_properties(body: bytes | bytearray, at: int) -> int:
-    """Where the properties end that begin with their own length at `at`, seven bits a byte."""
+def _read_length(data: bytes | bytearray, at: int) -> tuple[int, int]:
+    """A length at `at`, seven bits a byte, and where it ends."""
     length = 0
     for place in range(_LONGEST_LENGTH):
-        if at + place >= len(body):
+        if at + place >= len(data):
             break
-        digit = body[at + place]
+        digit = data[at + place]
         length |= (digit & 0x7F) << 7 * place
         if digit < 0x80:
-            return at + place + 1 + length
-    raise MalformedPacket("PUBLISH without the length of its properties")
+            return length, at + place + 1
+    raise MalformedPacket("a length that does not end")

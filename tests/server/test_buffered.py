@@ -120,3 +120,40 @@ def test_the_end_of_a_connection_is_no_packet_and_is_told(client):
     other.close()
     assert not client.read_packet()
     assert told == ["ended"]
+
+
+PINGRESP = b"\xd0\x00"
+
+
+def as_packet(size: int) -> bytes:
+    """A PUBLISH with a payload of so many bytes."""
+    body = PUBLISH[2:8] + bytes(size)
+    length = bytes([len(body)]) if len(body) < 128 else bytes([len(body) % 128 + 128, len(body) // 128])
+    return PUBLISH[:1] + length + body
+
+
+@given(st.lists(st.integers(0, 300) | st.none(), max_size=20), st.lists(st.integers(1, 400), max_size=20))
+def test_every_publish_arrives_in_order_whatever_comes_between_and_in_whatever_pieces(sizes, cuts):
+    stream = b"".join(PINGRESP if size is None else as_packet(size) for size in sizes)
+    mine, other = socket.socketpair()
+    with mine, other:
+        mine.setblocking(False)
+        client = BufferedClient(CallbackAPIVersion.VERSION2, "c", protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
+        got: list[int] = []
+        client._sock, client.arrived = BufferedSocket(mine), lambda message: got.append(len(message.payload))
+        for cut in [*cuts, len(stream)]:
+            other.sendall(stream[:cut])
+            stream = stream[cut:]
+            while client.read_packet():
+                pass
+        client._sock = None
+    assert got == [size for size in sizes if size is not None]
+
+
+def test_a_publish_that_is_none_ends_the_connection(client):
+    client, other = client
+    told = []
+    client.on_disconnect = lambda *_: told.append("ended")
+    other.sendall(b"\x36" + PUBLISH[1:])  # of a quality of service that there is not
+    assert not client.read_packet()
+    assert (client.payloads, told) == ([], ["ended"])
