@@ -177,7 +177,7 @@ class Subscriber:
             if self._stopping.is_set():
                 self._say_goodbye()
             elif self._inbox.oldest_age_s(time.monotonic()) > self._stuck_s:
-                log.warning("message_stuck", seconds=self._stuck_s, next_step="connecting anew; the broker sends again")
+                self._say("message_stuck", seconds=self._stuck_s, next_step="connecting anew; the broker sends again")
                 self._drop()
         self._subscribed.clear()
 
@@ -236,6 +236,7 @@ class Subscriber:
             self._wake.send(b"\0")
 
     def _drop(self) -> None:
+        self._closed.set()  # whoever does not read, for want of room, does not see the end
         if (link := self._link()) is not None:
             with contextlib.suppress(OSError):  # closed meanwhile: what was wanted
                 link.shutdown(socket.SHUT_RDWR)

@@ -65,6 +65,21 @@ def test_a_broker_that_is_faster_than_the_writer_is_held_back_and_has_to_send_no
     assert [row["seq"] for row in rows(engine, schema.windows)] == list(range(1, 51))
 
 
+def test_a_message_that_is_stuck_begins_a_new_connection_though_there_is_no_room_to_read_on(
+    broker: Broker, engine: sa.Engine
+):
+    connected = "as test-collector (p5, c0"
+    with running_ingest(broker.url, engine, stuck_s=0.5) as collecting, FakeTrap(broker.port) as trap:
+        collecting.inbox._limit = 1
+        with writer_stopped_before_its_commit(collecting) as holds:
+            trap.send(make_window(1))
+            assert holds.wait(DEADLINE_S)
+            for seq in range(2, 5):
+                trap.send(make_window(seq))
+            until(lambda: broker.log().count(connected) > 1, "it connects anew", subscriber.KEEPALIVE_S)
+        until(lambda: trap.holds_acks_for(4), "all are acknowledged")
+
+
 def test_a_window_is_stored_and_acknowledged(broker: Broker, collecting: RunningIngest, engine: sa.Engine):
     with FakeTrap(broker.port) as trap:
         trap.send(make_window(1), make_window(2))
