@@ -1,5 +1,6 @@
 """What the tests of several rooms share: a small data set, and a real detector that has learnt it."""
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +13,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks are slower on sev
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, print_blob=False)
 hypothesis.settings.load_profile("house")
-
-_COSTLY = ("student", "finished_run")
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need the same costly fixture run in one process, so that it is made once."""
-    for item in items:
-        for fixture in set(_COSTLY) & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(fixture))
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +38,14 @@ def checkpoint(quiet: None, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 
 @pytest.fixture(scope="session")
-def student(checkpoint: Callable[..., Path], discs: Path) -> Path:
-    """A checkpoint that finds most discs."""
-    return checkpoint(data=discs)
+def student(checkpoint: Callable[..., Path], discs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that finds most discs; the other process of a run waits for the one that trains it."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    trained = place / "student.pt"
+    with (place / "student.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not trained.exists():
+            checkpoint(data=discs).rename(trained)
+    return trained

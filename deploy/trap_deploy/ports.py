@@ -6,12 +6,14 @@ import socket
 from trap_contract.errors import ConfigError
 
 _PORTS = range(10_000, 32_000)  # below those that Linux lends to outgoing connections, which could take one meanwhile
+_TRIES = 1000
 _given: set[int] = set()
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on and that this process was not given before. Raises ConfigError."""
-    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+    for _ in range(_TRIES):
+        port = random.SystemRandom().choice(_PORTS)
         if port not in _given and _is_free(port):
             _given.add(port)
             return port
