@@ -5,7 +5,7 @@ DEMO_HTTP_PORT ?= 8765
 DEMO_MQTT_PORT ?= 18830
 MINUTES ?= 30
 RUN = .venv/bin/
-SHARED = -n 2 --dist loadfile --durations 25 --max-worker-restart 0  # a worker that dies ends the run, or loadfile would wait for ever
+SHARED = -n 2 --dist loadfile --no-loadscope-reorder --durations 25 --max-worker-restart 0  # a worker that dies ends the run, or loadfile would wait for ever
 
 .DEFAULT_GOAL := help
 .PHONY: containers help setup demo test lint format bench chaos kills image image-test pictures schemas constraints clean
