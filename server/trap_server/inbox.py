@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from trap_server.sorting import Arrival
 
-WAITING_MESSAGES = 2000  # twice what the broker is asked to have under way
+RECEIVE_MAXIMUM = 1000  # twice a batch: the broker sends on while a batch is being committed
 WAITING_BYTES = 8 * 2**20  # replayed windows come 60 in a message, and a writer is seconds behind them, not a minute
 
 
@@ -34,7 +34,7 @@ class Inbox:
     what was not acknowledged) and `settle` refuses its tokens.
     """
 
-    def __init__(self, limit: int = WAITING_MESSAGES, most_bytes: int = WAITING_BYTES) -> None:
+    def __init__(self, limit: int = 2 * RECEIVE_MAXIMUM, most_bytes: int = WAITING_BYTES) -> None:
         self._limit = limit
         self._most_bytes = most_bytes
         self._changed = threading.Condition()

@@ -40,13 +40,12 @@ from trap_contract.topics import (
 )
 
 from trap_server.buffered import BufferedClient, BufferedSocket
-from trap_server.inbox import Delivery, Inbox, Token
+from trap_server.inbox import RECEIVE_MAXIMUM, Delivery, Inbox, Token
 from trap_server.packets import Publish, puback
 from trap_server.sorting import Arrival
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
 SHARED_EXPIRY_S = 5 * 60  # some brokers queue for an absent member until then; its traps send again
-RECEIVE_MAXIMUM = 1000  # twice a batch: the broker sends on while a batch is being committed
 KEEPALIVE_S = 30
 STUCK_S = 60.0
 TICK_S = 1.0

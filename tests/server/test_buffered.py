@@ -7,6 +7,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from trap_server.buffered import READ_BYTES, BufferedClient, BufferedSocket
 
 PUBLISH = b"\x32\x08\x00\x01a\x00\x01\x00hi"  # QoS 1, topic "a", number 1, no properties, "hi"
+PINGRESP = b"\xd0\x00"
 
 
 @pytest.fixture
@@ -85,13 +86,18 @@ def test_what_waits_is_written_when_it_is_closed(ends):
     assert other.recv(10) == b"goodbye"
 
 
+def client_on(link: BufferedSocket) -> BufferedClient:
+    """A client that is connected over this link and keeps the payloads of what arrives."""
+    client = BufferedClient(CallbackAPIVersion.VERSION2, "c", protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
+    client._sock, client.payloads = link, []
+    client.arrived = lambda message: client.payloads.append(message.payload)
+    return client
+
+
 @pytest.fixture
 def client(ends):
     buffered, other = ends
-    client = BufferedClient(CallbackAPIVersion.VERSION2, "c", protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
-    client._sock, client.payloads = buffered, []
-    client.arrived = lambda message: client.payloads.append(message.payload)
-    return client, other
+    return client_on(buffered), other
 
 
 def test_one_packet_is_read_at_a_time_though_many_acknowledgements_are_under_way(client):
@@ -122,9 +128,6 @@ def test_the_end_of_a_connection_is_no_packet_and_is_told(client):
     assert told == ["ended"]
 
 
-PINGRESP = b"\xd0\x00"
-
-
 def as_packet(size: int) -> bytes:
     """A PUBLISH with a payload of so many bytes."""
     body = PUBLISH[2:8] + bytes(size)
@@ -138,16 +141,14 @@ def test_every_publish_arrives_in_order_whatever_comes_between_and_in_whatever_p
     mine, other = socket.socketpair()
     with mine, other:
         mine.setblocking(False)
-        client = BufferedClient(CallbackAPIVersion.VERSION2, "c", protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
-        got: list[int] = []
-        client._sock, client.arrived = BufferedSocket(mine), lambda message: got.append(len(message.payload))
+        client = client_on(BufferedSocket(mine))
         for cut in [*cuts, len(stream)]:
             other.sendall(stream[:cut])
             stream = stream[cut:]
             while client.read_packet():
                 pass
         client._sock = None
-    assert got == [size for size in sizes if size is not None]
+    assert [len(payload) for payload in client.payloads] == [size for size in sizes if size is not None]
 
 
 def test_a_publish_that_is_none_ends_the_connection(client):

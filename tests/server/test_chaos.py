@@ -11,10 +11,11 @@ from trap_server.simulation.history import Verdict, compare
 from trap_server.simulation.trap import SimulatedTrap
 from trap_server.sorting import Arrival, sort_arrivals
 from trap_server.store import Store
+from waiting import until
 
 from server.chaos.faults import NAMES, Faults, schedule
 from server.chaos.run import Round, run_round
-from server.chaos.world import environment, running_world, wait
+from server.chaos.world import environment, running_world
 
 BOOT = "b" * 32
 MINUTE = 60_000
@@ -123,10 +124,10 @@ def test_what_is_counted_while_a_certificate_has_expired_is_stored_once_it_is_re
     environment()
     database = f"sqlite:///{tmp_path / 'counts.db'}"
     with running_world(tmp_path, database, seed=1, replicas=1, traps=2) as world:
-        assert wait(lambda: all(speaker.is_ready for speaker in world.speakers), 60)
+        until(lambda: all(speaker.is_ready for speaker in world.speakers), "every trap is connected")
         heal = Faults(world, None).begin(f"certificate_of_{whose}_expired")
-        assert wait(lambda: sum(not speaker.is_ready for speaker in world.speakers) == refused, 60)
-        assert wait(lambda: sum(trap.held() > 50 for trap in world.traps) >= refused, 60)
+        until(lambda: sum(not speaker.is_ready for speaker in world.speakers) == refused, "those are refused")
+        until(lambda: sum(trap.held() > 50 for trap in world.traps) >= refused, "what they hold grows")
         assert sum(not speaker.is_ready for speaker in world.speakers) == refused
         heal()
         found = world.settle()
@@ -141,8 +142,8 @@ def test_a_collector_of_a_group_that_dies_holding_a_batch_costs_nothing(tmp_path
     with running_world(tmp_path, database, seed=1, replicas=2, traps=2) as world:
         faults = Faults(world, None)
         for point in ("before_commit", "after_commit", "after_ack"):
-            assert wait(lambda: all(replica.is_collecting() for replica in world.replicas), 60)
+            until(lambda: all(replica.is_collecting() for replica in world.replicas), "all collect")
             running = [replica.process for replica in world.replicas]
             faults.begin(f"collector_killed_{point}")
-            assert wait(lambda running=running: any(one and one.poll() is not None for one in running), 60)
+            until(lambda running=running: any(one and one.poll() is not None for one in running), "one has died")
         assert world.settle().violations == ()

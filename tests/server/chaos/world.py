@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,16 +193,6 @@ def _living(world: World) -> Iterator[None]:
 def now_ms() -> int:
     """The true time."""
     return time.time_ns() // 1_000_000
-
-
-def wait(true: Callable[[], object], deadline_s: float) -> bool:
-    """Whether it became true in time."""
-    end = time.monotonic() + deadline_s
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def environment() -> None:
