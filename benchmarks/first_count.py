@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 from trap_contract.dataset import read_labels
 from trap_deploy.children import Child, hears_broker, wait_until
-from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
+from trap_deploy.demo import find_mosquitto, write_broker_config
 from trap_deploy.invitation import link_for, token_for
 from trap_deploy.page_picture import take_pictures
+from trap_deploy.ports import is_taken
 
 ROOT = Path(__file__).resolve().parents[1]
 BOARDS = ROOT.parent / "shared" / "data" / "trapboard" / "images" / "val"

@@ -25,7 +25,8 @@ from typing import Any
 
 from trap_agent.outbox import read_account
 from trap_deploy.children import Child, wait_until
-from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
+from trap_deploy.demo import find_mosquitto, write_broker_config
+from trap_deploy.ports import is_taken
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

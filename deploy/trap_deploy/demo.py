@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 import urllib.error
@@ -23,6 +22,7 @@ from trap_contract.errors import ConfigError, StoreError
 from trap_deploy.balance import Balance, balance
 from trap_deploy.children import Child, wait_until
 from trap_deploy.invitation import link_for, output_of, token_for
+from trap_deploy.ports import is_taken
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "models" / "yolov8n_kd.tflite"
@@ -184,13 +184,6 @@ def find_mosquitto() -> str:
     if found is None:
         raise ConfigError("mosquitto is missing: install it with `sudo apt-get install mosquitto`")
     return found
-
-
-def is_taken(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from trap_contract.messages import Value
 from trap_contract.topics import TrapAddress
 
 _EVERY_S: Final = 0.5
+_SAID: Final = {"none": "none", "waiting": "not heard yet", "followed": "followed", "refused": "refused: {}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Standing:
     version: int | None
     settings: dict[str, Value]
     state: str
+    refused: str
     in_force: dict[str, Value]
 
 
@@ -47,7 +49,8 @@ def settings(
     url, address = read_settings(database=database).database, TrapAddress(tenant, trap)
     told = change_and_wait(url, address, read_changes(changes or []), wait_s=wait)
     wanted = ", ".join(f"{name} = {value}" for name, value in told.settings.items()) or "nothing is set from afar"
-    print(json.dumps(asdict(told)) if as_json else f"version {told.version or 'none'}, {told.state}: {wanted}")
+    state = _SAID[told.state].format(told.refused)
+    print(json.dumps(asdict(told)) if as_json else f"version {told.version or 'none'}, {state}: {wanted}")
     if told.state not in ("followed", "none"):
         raise typer.Exit(1)
 
@@ -91,7 +94,7 @@ def change_and_wait(database: str, address: TrapAddress, changes: dict[str, Valu
     while True:
         with only_reading(engine).begin() as connection:
             standing = _standing(connection, address)
-        if standing.state != "not heard yet" or time.monotonic() >= until_s:
+        if standing.state != "waiting" or time.monotonic() >= until_s:
             return standing
         time.sleep(_EVERY_S)
 
@@ -100,14 +103,9 @@ def _standing(connection: sa.Connection, address: TrapAddress) -> Standing:
     from trap_server import wanted
 
     birth, kept = _birth(connection, address), wanted.wanted(connection, address)
-    in_force = birth.get("settings", {})
-    if kept is None:
-        return Standing(None, {}, "none", in_force)
-    refused = birth.get("settings_refused", "")
-    state = "not heard yet"
-    if birth.get("settings_version") == kept.version:
-        state = f"refused: {refused}" if refused else "followed"
-    return Standing(kept.version, kept.settings, state, in_force)
+    version, settings = (kept.version, kept.settings) if kept else (None, {})
+    refused, in_force = birth.get("settings_refused", ""), birth.get("settings", {})
+    return Standing(version, settings, wanted.state_of(kept, birth), refused, in_force)
 
 
 def _birth(connection: sa.Connection, address: TrapAddress) -> dict[str, Any]:

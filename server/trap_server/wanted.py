@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from trap_contract.messages import Birth, Value, WantedSettings
@@ -13,6 +13,9 @@ from trap_server import schema
 from trap_server.bulk import insert
 
 _W = schema.wanted_settings.c
+
+State = Literal["none", "waiting", "followed", "refused"]
+"""Nothing is set from afar, the trap has not heard of it yet, it does so, or it said why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,15 @@ def change(
     before = wanted(connection, address)
     merged = {**(before.settings if before else {}), **changes}
     return want(connection, address, {k: v for k, v in merged.items() if v is not None}, by=by, now_ms=now_ms)
+
+
+def state_of(kept: Wanted | None, birth: Mapping[str, Any]) -> State:
+    """How what is wanted stands, by the trap's newest birth."""
+    if kept is None:
+        return "none"
+    if birth.get("settings_version") != kept.version:
+        return "waiting"
+    return "refused" if birth.get("settings_refused") else "followed"
 
 
 def untold(connection: sa.Connection) -> list[Wanted]:

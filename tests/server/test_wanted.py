@@ -56,14 +56,15 @@ def put(client: TestClient, **settings: object) -> dict[str, Any]:
 def test_what_is_wanted_has_a_version_is_told_once_and_compared_with_what_the_trap_says(client, store):
     assert client.get(SETTINGS_OF_T1).json()["version"] is None
     told = put(client, window=30, schedule="18:00-06:30 Europe/Madrid")
-    assert (told["version"], told["told_ms"], told["heard_version"]) == (1, None, None)
+    assert (told["version"], told["state"], told["told_ms"], told["heard_version"]) == (1, "waiting", None, None)
     (untold,) = store.untold_settings()
     assert untold.message().settings == {"window": 30, "schedule": "18:00-06:30 Europe/Madrid"}
     store.settings_told([untold], NOON_MS + 1)
     assert store.untold_settings() == []
     born(store, settings_version=1, settings={"window": 30.0})
     heard = client.get(SETTINGS_OF_T1).json()
-    assert (heard["heard_version"], heard["refused"], heard["in_force"]) == (1, "", {"window": 30.0})
+    assert (heard["state"], heard["heard_version"], heard["refused"]) == ("followed", 1, "")
+    assert heard["in_force"] == {"window": 30.0}
     assert store.untold_settings() == []
 
 
@@ -94,7 +95,8 @@ def test_a_trap_that_heard_of_another_version_is_told_again(client, store, versi
 def test_why_a_trap_does_not_follow_is_shown(client, store):
     put(client, window=30)
     born(store, settings_version=1, settings_refused="window is pinned to 15.0 by a flag")
-    assert client.get(SETTINGS_OF_T1).json()["refused"] == "window is pinned to 15.0 by a flag"
+    told = client.get(SETTINGS_OF_T1).json()
+    assert (told["state"], told["refused"]) == ("refused", "window is pinned to 15.0 by a flag")
 
 
 @pytest.mark.parametrize(
@@ -116,13 +118,14 @@ def test_the_change_is_in_the_audit_log_with_who_made_it(client):
 
 
 def test_the_command_line_changes_only_what_it_names_and_says_how_it_stands(database_url, engine, store):
-    assert change_and_wait(database_url, ADDRESS, {"window": 30, "evidence": 5}, wait_s=0).state == "not heard yet"
+    assert change_and_wait(database_url, ADDRESS, {"window": 30, "evidence": 5}, wait_s=0).state == "waiting"
     told = change_and_wait(database_url, ADDRESS, {"evidence": None, "fps": 2}, wait_s=0)
     assert (told.version, told.settings) == (2, {"window": 30, "fps": 2})
     born(store, settings_version=2)
     assert change_and_wait(database_url, ADDRESS, {}, wait_s=9).state == "followed"
     born(store, settings_version=2, settings_refused="no")
-    assert change_and_wait(database_url, ADDRESS, {}, wait_s=9).state == "refused: no"
+    refused = change_and_wait(database_url, ADDRESS, {}, wait_s=9)
+    assert (refused.state, refused.refused) == ("refused", "no")
     with pytest.raises(ConfigError, match="nothing has come from a trap 't9'"):
         change_and_wait(database_url, TrapAddress("demo", "t9"), {"fps": 2}, wait_s=0)
     with engine.begin() as connection:

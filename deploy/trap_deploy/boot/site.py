@@ -14,8 +14,8 @@ from typing import Any
 from trap_contract.errors import ConfigError, StoreError
 
 from trap_deploy.children import Child, wait_until
-from trap_deploy.demo import find_mosquitto, is_taken, write_broker_config
-from trap_deploy.ports import free_port
+from trap_deploy.demo import find_mosquitto, write_broker_config
+from trap_deploy.ports import free_port, is_taken
 
 _START_S = 120.0
 _ASK_EVERY_S = 3.0

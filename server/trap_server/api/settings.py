@@ -32,6 +32,7 @@ class SettingsAnswer(BaseModel):
     """What is wanted of a trap, which version it heard last, and what is in force there."""
 
     version: Annotated[int | None, Field(description="of what is wanted; null: nothing ever was")]
+    state: Annotated[wanted.State, Field(description="waiting: the trap has not heard of this version yet")]
     settings: dict[str, Value]
     changed_ms: int | None
     changed_by: str | None
@@ -46,6 +47,7 @@ class SettingsAnswer(BaseModel):
         birth = found.birth_content
         return cls(
             version=kept.version if kept else None,
+            state=wanted.state_of(kept, birth),
             settings=kept.settings if kept else {},
             changed_ms=kept.changed_ms if kept else None,
             changed_by=kept.changed_by if kept else None,
