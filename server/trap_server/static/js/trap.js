@@ -291,11 +291,11 @@ async function showHealth() {
   const now = Date.now();
   const { points } = await api(`${path}/health?since=${now - 2 * DAY_MS}&until=${now + HOUR_MS}&most=2`);
   const last = points[points.length - 1];
+  find("health-time").textContent = last ? moment(last.received_at_ms, zone) : t("health.none");
   if (!last) {
-    fill("health", h("dt", {}, t("health.none")), h("dd", {}, DASH));
+    fill("health");
     return;
   }
-  find("health-time").textContent = moment(last.received_at_ms, zone);
   const unit = (/** @type {number | null} */ value, /** @type {string} */ sign, digits = 0) => (value === null ? DASH : `${number(value, digits)}\u202f${sign}`);
   fill("health", ...facts([
     [t("health.battery"), unit(last.battery_volts, "V", 1)],
