@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from astral import Observer
@@ -70,12 +70,11 @@ class Night:
     boundary: Boundary
 
 
-@dataclass(frozen=True, slots=True)
-class Hour:
+class Hour(NamedTuple):
     """What one trap counted in one hour of one night: enough for exact sums and medians, and hours can be added.
 
     `deployed_ms` tells the deployment by its begin, None without one; `counted` are the windows that have counts;
-    `lost_ms` is effort that was made and whose counts are gone for good, at most.
+    `lost_ms` is effort that was made and whose counts are gone for good, at most. A tuple, as a year has thousands.
     """
 
     tenant: str

@@ -38,7 +38,7 @@ def hour(number: int, tally: Tally, **changes: object) -> Hour:
         (0.3,),
         False,
     )
-    return replace(first, **changes)
+    return first._replace(**changes)
 
 
 def test_a_night_goes_from_solar_noon_to_solar_noon_and_bears_the_date_of_its_evening():

@@ -1,12 +1,14 @@
 """Hours and nights as kept are, at every moment, what windows and losses come to when read from the beginning."""
 
 import json
+from pathlib import Path
 
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trap_contract.messages import Clock, Window
 from trap_server import deployments, schema
+from trap_server.database import open_database
 from trap_server.nights import Deployment, Hour, TrapNight
 from trap_server.rollups import keeping, reading
 from trap_server.rollups.building import Counted, Lost, Standing, build_hours, build_nights
@@ -160,3 +162,13 @@ def test_reading_can_begin_at_a_trap(engine: sa.Engine):
     with engine.begin() as connection:
         assert [one.trap for one in reading.nights(connection, asked)] == ["t2", "t2", "t3", "t3"]
         assert [one.trap for one in reading.hours(connection, asked)] == ["t2", "t2", "t3", "t3"]
+
+
+def test_sqlite_reads_a_page_of_all_nights_in_order_and_never_sorts_them(tmp_path: Path):
+    asked: list[tuple[str, object]] = []
+    with open_database(f"sqlite:///{tmp_path / 'counts.db'}").begin() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        list(reading.nights(connection, reading.Asked()))
+        statement, values = asked[-1]
+        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert plan == ["SCAN nights USING INDEX nights_of_trap"]

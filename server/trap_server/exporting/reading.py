@@ -41,8 +41,8 @@ class Selection:
             at_trap=self.at_trap,
             since_ms=_midnight_ms(self.since) if self.since else 0,
             until_ms=min(now_ms + FUTURE_MS, _midnight_ms(self.until) + DAY_MS if self.until else now_ms + FUTURE_MS),
-            since=self.since.isoformat() if self.since else "",
-            until=self.until.isoformat() if self.until else "9999",
+            since=self.since.isoformat() if self.since else rollups.FIRST,
+            until=self.until.isoformat() if self.until else rollups.LAST,
         )
 
     def conditions(self) -> Iterator[sa.ColumnElement[bool]]:

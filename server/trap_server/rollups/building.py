@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from trap_contract.messages import Semantics
@@ -113,8 +113,7 @@ def stretches(hours: Sequence[HourKey]) -> Iterator[tuple[str, str, int, int]]:
 def _joined(parts: Sequence[Hour]) -> Hour:
     if len(parts) == 1:
         return parts[0]
-    return replace(
-        parts[0],
+    return parts[0]._replace(
         windows=sum(one.windows for one in parts),
         counted=sum(one.counted for one in parts),
         observed_ms=sum(one.observed_ms for one in parts),

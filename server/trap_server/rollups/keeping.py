@@ -8,12 +8,13 @@ import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
 from trap_server import schema
 from trap_server.bulk import chunks, insert_new, is_one_of, upsert
@@ -122,16 +123,15 @@ def start_anew(connection: sa.Connection) -> int:
 
 def hour_row(hour: Hour, *, sealed: bool) -> dict[str, Any]:
     """As the table has it."""
-    values = {name: getattr(hour, name) for name in Hour.__slots__}
     tally = {name: {str(count): times for count, times in counts.items()} for name, counts in hour.tally.items()}
-    return values | _stored(hour) | {"tally": tally, "sealed": sealed}
+    return hour._asdict() | _stored(hour) | {"tally": tally, "sealed": sealed}
 
 
 def hours_in_order(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Iterator[tuple[Hour, bool]]:
     """Hours that are kept, by trap and time, and whether each is sealed."""
     query = sa.select(*_HOUR_COLUMNS).where(*which).order_by(_H.tenant, _H.trap, _H.hour_ms)
     for row in connection.execute(query.execution_options(yield_per=FETCH)):
-        yield _hour_of(row[:-1]), row[-1]
+        yield _hour_of(row), row[-1]
 
 
 def read_night(row: Any) -> TrapNight:
@@ -147,20 +147,20 @@ def read_night(row: Any) -> TrapNight:
 
 _TEXTS = {"tally", "models", "thresholds"}  # as JSON: most are like others, and read once
 _HOUR_COLUMNS = [
-    *(sa.cast(_H[name], sa.Text) if name in _TEXTS else _H[name] for name in Hour.__slots__),
+    *(sa.cast(_H[name], sa.Text) if name in _TEXTS else _H[name] for name in Hour._fields),
     _H.sealed,
 ]
 
 
 def _hour_of(row: Sequence[Any]) -> Hour:
-    tenant, trap, site, deployed_ms, night, *known, tally, models, thresholds, repaired = row
-    told: list[Any] = [_tally(tally), _names(models), _names(thresholds), bool(repaired)]
-    return Hour(tenant, trap, site, *[_begin(deployed_ms), _date(night), *known, *told])
+    tenant, trap, site, deployed_ms, night, at_ms, how, windows, counted_, observed_ms, lost_ms, *texts = row
+    tally, models, thresholds, repaired, _sealed = texts
+    told = _tally(tally), _names(models), _names(thresholds), bool(repaired)
+    numbers = windows, counted_, observed_ms, lost_ms
+    return Hour(tenant, trap, site, _begin(deployed_ms), _date(night), at_ms, how, *numbers, *told)
 
 
-@lru_cache(maxsize=4096)
-def _tally(text: str) -> Tally:
-    return {name: {int(count): times for count, times in counts.items()} for name, counts in json.loads(text).items()}
+_tally = lru_cache(maxsize=4096)(TypeAdapter(Tally).validator.validate_json)  # twice as fast as json and int()
 
 
 @lru_cache(maxsize=4096)
@@ -239,8 +239,7 @@ def _move(connection: sa.Connection, hour: Hour, place: Deployment | None) -> No
     old = hour_row(hour, sealed=True)
     key = [_H[column.name] == old[column.name] for column in schema.hours.primary_key]
     connection.execute(sa.delete(schema.hours).where(*key))
-    moved = replace(
-        hour,
+    moved = hour._replace(
         site=place.site if place else "",
         deployed_ms=place.begins_ms if place else None,
         night=night_of(hour.hour_ms, place).date,

@@ -15,6 +15,7 @@ from trap_server.rollups.keeping import hours_in_order, read_night, rebuild
 
 FETCH = 2000
 DAY_MS = 24 * HOUR_MS
+FIRST, LAST = "", "9999"  # dates before and after all others
 _S, _H, _N = schema.stale_hours.c, schema.hours.c, schema.nights.c
 
 NightPlace = tuple[str, str, str, int, str]
@@ -29,8 +30,8 @@ class Asked:
     trap: str | None = None
     since_ms: int = 0
     until_ms: int = 2**53
-    since: str = ""
-    until: str = "9999"
+    since: str = FIRST
+    until: str = LAST
     at_trap: tuple[str, str] | None = None
 
 
@@ -94,7 +95,7 @@ def _of(columns: Any, asked: Asked) -> Iterator[sa.ColumnElement[bool]]:
 def _dates(asked: Asked) -> Iterator[sa.ColumnElement[bool]]:
     if asked.since == asked.until:
         yield _N.night == asked.since
-    else:
+    elif (asked.since, asked.until) != (FIRST, LAST):  # a bound would have SQLite take all by date, and sort
         yield _N.night.between(asked.since, asked.until)
 
 
