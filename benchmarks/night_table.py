@@ -43,6 +43,13 @@ BEGIN_MS = 1_767_268_800_000  # 2026-01-01, noon
 DAY_MS = 24 * HOUR_MS
 MINUTE_MS = 60_000
 PART = 20_000
+LABELS = {
+    "nights": "one night of every trap",
+    "year": "every night of one trap",
+    "page": "a page of 1,000 nights",
+    "hours": "every hour of one trap",
+    "scratch": "one night of every trap,\nfrom its windows",
+}
 
 
 def main() -> None:
@@ -176,20 +183,22 @@ def plot(rows: list[dict[str, Any]], out: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7, 4.5))
-    for name in rows[0]["questions"]:
-        points = [
-            (row["windows"], statistics.median(row["questions"][name])) for row in rows if name in row["questions"]
-        ]
-        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    figure, axes = plt.subplots(figsize=(8, 4.8))
+    for name, label in LABELS.items():
+        points = [(row["windows"], row["questions"][name]) for row in rows if name in row["questions"]]
+        middles = [statistics.median(found) for _, found in points]
+        below = [middle - min(found) for middle, (_, found) in zip(middles, points, strict=True)]
+        above = [max(found) - middle for middle, (_, found) in zip(middles, points, strict=True)]
+        sizes = [size for size, _ in points]
+        axes.errorbar(sizes, middles, [below, above], marker="o", capsize=3, label=label)
     axes.set(
         xscale="log",
         yscale="log",
-        xlabel="windows stored",
-        ylabel="ms",
+        xlabel="windows stored (up to ten traps)",
+        ylabel="ms: the middle, and the span, of all times",
         title="Cost of an answer against rows (SQLite)",
     )
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(out, dpi=120)
