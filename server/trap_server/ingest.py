@@ -48,7 +48,7 @@ class Ingest:
         rng: random.Random,
         *,
         keep_days: int | None = None,
-        drive: Callable[[int], None] = lambda _: None,
+        drive: Callable[[int, int], None] = lambda _now_ms, _connection: None,
     ) -> None:
         self._keep_days = keep_days
         self._drive = drive
@@ -193,11 +193,11 @@ class Ingest:
                 self._store.age_out(_now_ms() - self._keep_days * DAY_MS)
 
     def _move_rollouts(self) -> None:
-        """Only while the broker hears: what is told is told once in the life of this process."""
+        """Only while the broker hears: what is told is told once a connection."""
         if not self._subscriber.connected:
             return
         try:
-            self._drive(_now_ms())
+            self._drive(_now_ms(), self._subscriber.generation)
         except sa.exc.DBAPIError as error:
             log.error("rollouts_wait", reason=str(error.orig), next_step="trying again")
 

@@ -92,6 +92,11 @@ class Subscriber:
         """Whether the broker has granted every subscription on the present connection."""
         return self._subscribed.is_set()
 
+    @property
+    def generation(self) -> int:
+        """Number of the present connection, or of the last one."""
+        return self._generation
+
     def start(self) -> None:
         """Connect in the background, and again whenever the connection ends."""
         self._thread.start()

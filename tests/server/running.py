@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,12 +33,14 @@ class RunningIngest:
 
 
 @contextmanager
-def running_ingest(broker_url: str, engine: sa.Engine, stuck_s: float = 60.0) -> Iterator[RunningIngest]:
+def running_ingest(
+    broker_url: str, engine: sa.Engine, stuck_s: float = 60.0, drive: Callable[[int, int], None] = lambda *_: None
+) -> Iterator[RunningIngest]:
     """Ingest as `trap-server ingest` composes it, without its process."""
     inbox = Inbox()
     subscriber = Subscriber(BrokerAddress.parse(broker_url, Tls()), COLLECTOR, inbox, random.Random(1), stuck_s=stuck_s)
     store = Store(engine, COLLECTOR)
-    ingest = Ingest(store, subscriber, inbox, random.Random(2))
+    ingest = Ingest(store, subscriber, inbox, random.Random(2), drive=drive)
     running = RunningIngest(ingest, store, subscriber, inbox, threading.Thread(target=ingest.run, daemon=True))
     running.thread.start()
     try:

@@ -307,7 +307,7 @@ def test_a_pid_file_that_names_another_program_ends_no_program(tmp_path):
     bystander.wait()
 
 
-def test_a_killed_broker_keeps_the_messages_that_wait_for_the_collector(tmp_path):
+def test_a_broker_that_is_stopped_keeps_the_messages_that_wait_for_the_collector(tmp_path):
     with running_fleet(tmp_path / "f") as running:
         trap = running.enrolled("a")
         with running.collector() as collector:

@@ -141,6 +141,14 @@ def test_what_is_sent_while_ingest_is_away_comes_when_it_returns(broker: Broker,
             until(lambda: trap.holds_acks_for(1), "the broker's queue was not wiped")
 
 
+def test_rollouts_are_told_of_every_new_connection_to_the_broker(broker: Broker, engine: sa.Engine):
+    numbers: list[int] = []
+    with running_ingest(broker.url, engine, drive=lambda _now_ms, number: numbers.append(number)):
+        until(lambda: numbers, "the first")
+        broker.restart()
+        until(lambda: len(set(numbers)) > 1, "another")
+
+
 def test_a_broker_killed_with_its_sessions_kept_loses_and_doubles_nothing(
     broker: Broker, collecting: RunningIngest, engine: sa.Engine
 ):

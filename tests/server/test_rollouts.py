@@ -162,6 +162,16 @@ def test_a_collector_that_starts_again_tells_the_traps_that_have_not_finished_on
     assert [name for name, _, _ in fleet.told[before:]] == [name for name, _, _ in fleet.told[:before] if name != trap]
 
 
+def test_what_a_broker_may_have_forgotten_is_told_again_on_the_next_connection(fleet):
+    fleet.begin()
+    fleet.driver.turn(NOW_MS, generation=1)
+    first = list(fleet.told)
+    fleet.driver.turn(NOW_MS + 1, generation=1)
+    assert fleet.told == first
+    fleet.driver.turn(NOW_MS + 2, generation=2)
+    assert [(trap, wish) for trap, wish, _ in fleet.told] == 2 * [(trap, wish) for trap, wish, _ in first]
+
+
 def test_a_pause_tells_nobody_further_and_a_start_goes_on(fleet):
     rollout = fleet.begin(per_minute=1)
     fleet.driver.turn(NOW_MS)

@@ -23,6 +23,22 @@ from trap_contract.topics import (
 SAID_BY_TRAP = (COUNTS, STATE, BIRTH, HEALTH, LOST, ANSWER, PROGRESS, EVIDENCE)
 SAID_TO_TRAP = (ACK, RESEND, COMMAND, DESIRED, SETTINGS)
 
+KEEPING = """\
+# Stock limits drop messages that the broker has already acknowledged (1000 queued, then silence).
+max_queued_messages 100000
+max_queued_bytes 268435456
+max_inflight_messages 1000
+max_packet_size 262144
+max_keepalive 120
+persistent_client_expiration 14d
+
+# A save writes everything that waits. Saving at each change, a broker whose collector has been away for ten minutes
+# writes a hundred megabytes a second; what a killed one forgets, traps send again (docs/decisions/0012).
+persistence true
+autosave_interval 60
+"""
+"""How much a broker of ours keeps, and how often it saves it."""
+
 _CONFIGURATION = """\
 # Written by trap-fleet. TLS only: there is no listener that a client without a certificate of this fleet gets into.
 listener {port}
@@ -39,19 +55,7 @@ use_identity_as_username true
 use_username_as_clientid true
 acl_file {folder}/acl
 
-# Stock limits drop messages that the broker has already acknowledged (1000 queued, then silence).
-max_queued_messages 100000
-max_queued_bytes 268435456
-max_inflight_messages 1000
-max_packet_size 262144
-max_keepalive 120
-persistent_client_expiration 14d
-
-# Stock persistence saves every 30 minutes; this one saves at each change.
-persistence true
-persistence_location {folder}/data/
-autosave_interval 1
-autosave_on_changes true
+{keeping}persistence_location {folder}/data/
 pid_file {folder}/data/mosquitto.pid
 
 # Who is refused at the door is logged. To see also who writes where it may not ("Denied PUBLISH"), take the # away:
@@ -62,7 +66,7 @@ pid_file {folder}/data/mosquitto.pid
 
 def configuration(folder: Path, port: int, user: str | None) -> str:
     """mosquitto.conf; `user` is whom a broker started by root becomes."""
-    text = _CONFIGURATION.format(folder=folder, port=port)
+    text = _CONFIGURATION.format(folder=folder, port=port, keeping=KEEPING)
     return text if user is None else f"{text}user {user}\n"
 
 

@@ -32,12 +32,19 @@ class Driver:
 
     engine: sa.Engine
     tell: Tell
+    _generation: int = 0
     _told: set[tuple[str, TrapAddress, str]] = field(default_factory=set)
     _judged_ms: dict[tuple[str, TrapAddress], int] = field(default_factory=dict)
     _before: dict[tuple[str, TrapAddress], Stretch] = field(default_factory=dict)
 
-    def turn(self, now_ms: int) -> None:
-        """One step of each. Raises sqlalchemy's errors; then nothing was told."""
+    def turn(self, now_ms: int, generation: int = 1) -> None:
+        """One step of each. Raises sqlalchemy's errors; then nothing was told.
+
+        On every new connection to the broker all is told again: one that was killed has forgotten.
+        """
+        if generation != self._generation:
+            self._generation = generation
+            self._told.clear()
         with only_reading(self.engine).begin() as connection:
             if not keeping.rollouts(connection, _TELLING):
                 return
@@ -55,7 +62,7 @@ class Driver:
             self._tell(one, member, now_ms)
 
     def _tell(self, one: Rollout, member: Member, now_ms: int) -> None:
-        """Once in the life of this process; the broker keeps it for traps that are away."""
+        """Once a connection; the broker keeps it for traps that are away."""
         wish = one.wish(member.address)
         key = (one.id, member.address, wish.action)
         is_due = member.offered_ms is not None and (

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postgres_server import PostgresServer, running_postgres
+from trap_agent.delivery import RESEND_S
 from trap_server.simulation.history import Verdict
 
 from server.chaos.faults import Faults, inflict, schedule
@@ -51,7 +52,7 @@ def run_round(one: Round, folder: Path, postgres: PostgresServer | None, *, tell
     with running_world(folder, database, one.seed, replicas=one.replicas, traps=one.traps) as world:
         for number in range(one.backlog):
             trap = world.add_trap(f"backlog-{number}", number, f"{number + 1:032x}", now_ms() - THREE_DAYS_MS)
-            trap.window_ms, trap.most_held = 60_000, 10_000
+            trap.window_ms, trap.most_held, trap.patience_s = 60_000, 10_000, RESEND_S
         inflict(Faults(world, postgres), schedule(one.seed, one.seconds), say)
         return world.settle()
 

@@ -18,6 +18,7 @@ from trap_contract.broker import BrokerAddress
 from trap_contract.topics import TrapAddress
 from trap_deploy.ports import free_port
 from trap_server.database import open_database, open_for_reading
+from trap_server.fleet.broker_rules import KEEPING
 from trap_server.simulation.history import Verdict, compare
 from trap_server.simulation.speaker import Speaker
 from trap_server.simulation.trap import SimulatedTrap
@@ -29,6 +30,8 @@ WINDOW_MS = 100
 PATIENCE_S = 4.0
 TURN_S = 0.05
 ACL = "topic readwrite #\n"
+SAVES = KEEPING.replace("autosave_interval 60", "autosave_on_changes false\nautosave_interval 5")
+"""As a fleet's broker keeps and saves, but a dozen times in a round's minute: what it saved is sometimes old."""
 SETTLING_S = 180.0
 
 
@@ -156,7 +159,7 @@ def running_world(folder: Path, database: str, seed: int, *, replicas: int, trap
     """A world that ends with the block."""
     (folder / "acl").write_text(ACL)
     certificates, port = Certificates.made(folder / "certificates"), free_port()
-    extra = f"acl_file {folder / 'acl'}\nmax_inflight_messages 1000\n{certificates.listener(port)}"
+    extra = f"acl_file {folder / 'acl'}\n{SAVES}{certificates.listener(port)}"
     broker = Broker(folder / "mosquitto", free_port(), extra, verbose=False)
     broker.start()
     open_database(database).dispose()
