@@ -1,10 +1,11 @@
 """Commands to traps: kept when asked for, sent by whoever ingests, and read again with the trap's answer.
 
-A trap carries a command out once, however often it comes: so it is marked as sent after it was, never before.
+A trap carries a command out once, however often it comes: so it is marked as sent after it was, never before, and sent
+again when the trap connects without having answered it.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,6 +15,7 @@ from trap_contract.messages import Command
 from trap_contract.topics import TrapAddress
 
 from trap_server import schema
+from trap_server.bulk import is_one_of
 
 MOST_AT_ONCE: Final = 100
 MOST_WAITING: Final = 20
@@ -94,6 +96,17 @@ def mark_sent(connection: sa.Connection, sent: Sequence[Order], now_ms: int) -> 
     for one in sent:
         is_it = sa.and_(_C.tenant == one.tenant, _C.trap == one.trap, _C.id == one.id)
         connection.execute(sa.update(schema.commands).where(is_it).values(sent_ms=now_ms))
+
+
+def send_again(connection: sa.Connection, born: Iterable[TrapAddress], now_ms: int) -> None:
+    """What these traps, just connected, have not answered and still may: a broker that was killed has forgotten it."""
+    traps = sorted({(one.tenant, one.trap) for one in born})
+    if not traps:
+        return
+    is_answered = sa.exists().where(_A.tenant == _C.tenant, _A.trap == _C.trap, _A.command == _C.id)
+    is_open = sa.and_(_C.sent_ms.is_not(None), _C.expires_ms > now_ms, ~is_answered)
+    of_traps = is_one_of(connection, (_C.tenant, _C.trap), traps)
+    connection.execute(sa.update(schema.commands).where(of_traps, is_open).values(sent_ms=None))
 
 
 def _answered() -> sa.Select[Any]:

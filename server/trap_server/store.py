@@ -103,7 +103,9 @@ class Store:
             _keep_told(connection, batch.told)
             evidence.keep(connection, batch.pictures, self._evidence_bytes)
             _update_traps(connection, batch.sightings)
-            wanted.compare(connection, [(one.address, one.birth) for one in batch.sightings if one.birth])
+            births = [(one.address, one.birth) for one in batch.sightings if one.birth]
+            wanted.compare(connection, births)
+            orders.send_again(connection, [address for address, _ in births], batch.newest_ms)
             committed = Committed(
                 stored=stored,
                 duplicates=len(batch.windows) - stored - len(collisions),

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from paho.mqtt.enums import CallbackAPIVersion
 from trap_contract.errors import ConfigError
 from trap_contract.messages import Answer, Command, parse_message
-from trap_contract.topics import ANSWER, COMMAND, TrapAddress
+from trap_contract.topics import ANSWER, BIRTH, COMMAND, TrapAddress
 from trap_server import orders
 from trap_server.app import wall_clock_ms
 from trap_server.ordering import send_and_wait
@@ -23,7 +23,7 @@ from waiting import until
 
 from server.clients import client_of
 from server.running import RunningIngest
-from server.traps import NOON_MS, FakeTrap, make_batch, make_window
+from server.traps import NOON_MS, FakeTrap, make_batch, make_birth, make_window
 
 ADDRESS = TrapAddress("demo", "t1")
 COMMANDS = "/api/v1/traps/demo/t1/commands"
@@ -171,3 +171,30 @@ def test_through_a_broker_it_comes_once_with_an_expiry_and_is_never_retained(
     assert (command.id, command.name, command.expires_wall_ms) == (told["id"], "snapshot", told["expires_ms"])
     assert not message.retain
     assert 250 < getattr(message.properties, "MessageExpiryInterval", 0) <= 300
+
+
+def test_what_a_killed_broker_forgot_is_sent_again_when_the_trap_is_back(
+    broker: Broker, collecting: RunningIngest, database_url: str, engine: sa.Engine
+):
+    with FakeTrap(broker.port) as trap:
+        trap.send(make_window(1))
+        until(lambda: trap.holds_acks_for(1), "the trap is known")
+    with client_of(database_url, engine, wall_clock_ms) as client:
+        told = send(client, name="status", ttl_s=300)
+        until(lambda: client.get(f"{COMMANDS}/{told['id']}").json()["state"] == "sent", "the broker has it")
+        broker.kill()
+        broker.forget()
+        broker.start()
+        with listening(broker.port) as heard, FakeTrap(broker.port) as trap:
+            trap.introduce()
+            until(lambda: heard, "it comes")
+    assert parse_message(Command, bytes(heard[0].payload)).id == told["id"]
+
+
+def test_a_trap_that_connects_is_sent_neither_what_it_answered_nor_what_is_too_old(client: TestClient, store: Store):
+    done, _late, still = (send(client, name="status", ttl_s=ttl_s)["id"] for ttl_s in (60, 10, 60))
+    store.orders_sent(store.unsent_orders(NOON_MS), NOON_MS + 1)
+    answered(store, done, "done", "")
+    birth = make_birth("t1").model_dump_json().encode()
+    store.commit(sort_arrivals([Arrival(ADDRESS.topic(BIRTH), birth, False, NOON_MS + 10_001)]))
+    assert [one.id for one in store.unsent_orders(NOON_MS + 10_001)] == [still]
