@@ -150,7 +150,7 @@ class Faults:
     def client_id_twice(self) -> Heal:
         """Somebody connects by a trap's client id and so throws it out."""
         trap = self._world.rng.choice(self._world.traps)
-        return self._world.speaker(trap).stop
+        return self._world.speaker(self._world.speaker_of(trap).traps).stop
 
     def certificate_of_the_broker_expired(self) -> Heal:
         """Traps are on their own until it is renewed."""

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from postgres_server import PostgresServer, running_postgres
 from trap_agent.delivery import RESEND_S
+from trap_contract.topics import TrapAddress
 from trap_server.simulation.history import Verdict
+from trap_server.simulation.trap import SimulatedTrap
 
 from server.chaos.faults import Faults, inflict, schedule
 from server.chaos.world import environment, now_ms, running_world
@@ -50,11 +52,18 @@ def run_round(one: Round, folder: Path, postgres: PostgresServer | None, *, tell
     database = f"sqlite:///{folder / 'counts.db'}" if postgres is None else postgres.empty()
     say = (lambda text: print(text, flush=True)) if tell else (lambda _text: None)
     with running_world(folder, database, one.seed, replicas=one.replicas, traps=one.traps) as world:
-        for number in range(one.backlog):
-            trap = world.add_trap(f"backlog-{number}", number, f"{number + 1:032x}", now_ms() - THREE_DAYS_MS)
-            trap.window_ms, trap.most_held, trap.patience_s = 60_000, 10_000, RESEND_S
+        late = [a_late_trap(number) for number in range(one.backlog)]
+        for at in range(0, len(late), 2):  # paho waits by select(), which knows 1,024 files
+            world.connect(late[at : at + 2])
         inflict(Faults(world, postgres), schedule(one.seed, one.seconds), say)
         return world.settle()
+
+
+def a_late_trap(number: int) -> SimulatedTrap:
+    """It has three days of windows to send, and is as patient as an agent."""
+    trap = SimulatedTrap(TrapAddress("chaos", f"backlog-{number}"), number, most_held=10_000, patience_s=RESEND_S)
+    trap.begin_boot(f"{number + 1:032x}", now_ms() - THREE_DAYS_MS)
+    return trap
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,30 +88,35 @@ class World:
     ending: threading.Event = field(default_factory=threading.Event)
     counting: bool = True
 
-    def speaker(self, trap: SimulatedTrap, *, certificate: State = "good") -> Speaker:
-        """A new connection of a trap, which is begun."""
+    def speaker(self, traps: Sequence[SimulatedTrap], *, certificate: State = "good") -> Speaker:
+        """A new connection of these traps, which is begun."""
         address = BrokerAddress.parse(f"mqtts://{HOST}:{self.for_traps.port}", self.certificates.of_trap(certificate))
-        speaker = Speaker(address, f"chaos-{trap.address.trap}-{trap.salt}", [trap])
+        speaker = Speaker(address, f"chaos-{traps[0].address.trap}-{traps[0].salt}", traps)
         speaker.start()
         return speaker
 
     def add_trap(self, name: str, salt: int, boot: str, begins_ms: int | None = None) -> SimulatedTrap:
-        """One more trap with a connection of its own."""
+        """One more trap, on a connection of its own."""
         trap = SimulatedTrap(TrapAddress("chaos", name), salt, WINDOW_MS, most_held=3000, patience_s=PATIENCE_S)
         trap.begin_boot(boot, now_ms() if begins_ms is None else begins_ms)
-        self.speakers.append(self.speaker(trap))
-        self.traps.append(trap)
+        self.connect([trap])
         return trap
+
+    def connect(self, traps: Sequence[SimulatedTrap]) -> None:
+        """These traps on one connection of their own."""
+        self.speakers += [self.speaker(traps)] * len(traps)
+        self.traps += traps
 
     def speaker_of(self, trap: SimulatedTrap) -> Speaker:
         """Its connection."""
         return self.speakers[self.traps.index(trap)]
 
     def certify(self, trap: SimulatedTrap, certificate: State) -> None:
-        """The trap connects anew, with this certificate."""
-        at = self.traps.index(trap)
-        self.speakers[at].stop()
-        self.speakers[at] = self.speaker(trap, certificate=certificate)
+        """The trap, and who shares its connection, connect anew, with this certificate."""
+        old = self.speaker_of(trap)
+        old.stop()
+        new = self.speaker(old.traps, certificate=certificate)
+        self.speakers = [new if one is old else one for one in self.speakers]
 
     def keep_going(self) -> None:
         """Until `ending`: traps count and send, the broker and collectors that died come back."""
@@ -186,7 +191,7 @@ def _living(world: World) -> Iterator[None]:
     finally:
         world.ending.set()
         life.join(20)
-        for speaker in world.speakers:
+        for speaker in set(world.speakers):
             speaker.stop()
         for replica in world.replicas:
             replica.stop()
