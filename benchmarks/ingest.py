@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", help="only these")
     parser.add_argument("--soak", type=int, metavar="WINDOWS", help="replay so many into SQLite, and watch memory")
+    parser.add_argument("--stages", action="store_true", help="of one window into SQLite, no broker: what takes time")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--receive", nargs=4, metavar=("WAY", "BROKER", "DATABASE", "COUNT"), help=argparse.SUPPRESS)
     flags = parser.parse_args()
@@ -77,6 +78,8 @@ def main() -> None:
         receive(*flags.receive)
     elif flags.soak:
         soak(flags.soak)
+    elif flags.stages:
+        print(stages(flags.messages))
     else:
         print_result(measure(flags), as_json=flags.json)
 
@@ -304,6 +307,28 @@ def soak(windows: int) -> None:
                 seconds = time.perf_counter() - began
                 print(f"{stored} windows stored, {resident_mb(ingest.pid):.0f} MB, {seconds:.0f} s with sending")
             ingest.terminate()
+
+
+def stages(windows: int) -> str:
+    """Microseconds of a window in each stage, in batches as ingest takes them."""
+    from trap_server.database import open_database
+    from trap_server.ingest import BATCH_MESSAGES
+    from trap_server.sorting import Arrival, sort_arrivals
+    from trap_server.store import Store
+
+    arrivals = [Arrival(topic, payload, False, 1_790_000_000_000) for topic, payload in messages(windows, 1)]
+    spent_s: dict[str, float] = {"sorting": 0.0, "commit": 0.0}
+    with tempfile.TemporaryDirectory() as place:
+        store = Store(open_database(f"sqlite:///{place}/counts.db"), RECEIVER)
+        for first in range(0, windows, BATCH_MESSAGES):
+            began_s = time.perf_counter()
+            batch = sort_arrivals(arrivals[first : first + BATCH_MESSAGES])
+            sorted_s = time.perf_counter()
+            store.commit(batch)
+            spent_s["sorting"] += sorted_s - began_s
+            spent_s["commit"] += time.perf_counter() - sorted_s
+    lines = [f"{name:<10}{1e6 * seconds / windows:>8.1f} us a window" for name, seconds in spent_s.items()]
+    return "\n".join([*lines, f"{platform.platform()}, {processor()}", f"command: {' '.join(sys.argv)}"])
 
 
 def await_stored(file: Path, count: int) -> int:
