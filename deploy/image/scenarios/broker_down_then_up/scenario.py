@@ -8,7 +8,7 @@ def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
     stage.counting(guest)
-    guest.wait(f"{AGENT} outbox --state-dir {STATE} --json | grep -q '\"pending\": *[3-9]'", 900)
+    guest.wait(f"{AGENT} outbox --state-dir {STATE} --json | grep -Eq '\"pending\": *([3-9]|[1-9][0-9])'", 900)
     guest.wait("grep -q '\"code\": 4' /run/zancudo/condition.json", 120)
     guest.wait('grep -q "can\'t be reached" /boot/firmware/trap-status.txt', 300)
     stage.notes["status"] = stage.status(guest)
