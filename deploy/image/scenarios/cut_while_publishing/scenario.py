@@ -10,7 +10,7 @@ def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
     stage.counting(guest)
-    guest.wait(f"{AGENT} outbox --state-dir {STATE} --json | grep -q '\"pending\": *[4-9]'", 1200)
+    guest.wait(f"{AGENT} outbox --state-dir {STATE} --json | grep -Eq '\"pending\": *([4-9]|[1-9][0-9])'", 1200)
     stage.site.start()
     deadline = time.monotonic() + 300
     while int(stage.site.check()["stored"]) < 1 and time.monotonic() < deadline:
