@@ -11,7 +11,7 @@ import typer
 from trap_contract.command import run_command
 from trap_contract.errors import ConfigError
 
-from trap_agent.model_commands import models
+from trap_agent.model_commands import AgentStateDir, models
 
 if TYPE_CHECKING:
     from trap_agent.tuning import Load
@@ -159,8 +159,8 @@ def count(
 
 @app.command()
 def outbox(
-    state_dir: Annotated[Path, typer.Option(help="The agent's --state-dir.")],
     *,
+    state_dir: AgentStateDir,
     as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON object.")] = False,
 ) -> None:
     """Show what became of every window ever issued."""

@@ -9,7 +9,9 @@ models = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Install model bundles, and return to the one before."
 )
 
-StateDir = Annotated[Path, typer.Option(help="The agent's --state-dir.", envvar="TRAP_STATE_DIR", show_envvar=False)]
+AgentStateDir = Annotated[
+    Path, typer.Option(help="The agent's --state-dir.", envvar="TRAP_STATE_DIR", show_envvar=False)
+]
 Trust = Annotated[
     Path | None, typer.Option(help="PEM of who must have signed it.", envvar="TRAP_TRUST", show_envvar=False)
 ]
@@ -20,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The same as one JSON objec
 def install(
     bundle: Annotated[Path, typer.Argument(help="Model bundle, its .sig beside it.", show_default=False)],
     *,
-    state_dir: StateDir,
+    state_dir: AgentStateDir,
     trust: Trust = None,
 ) -> None:
     """Check a bundle, and put it on trial from the agent's next start on.
@@ -37,7 +39,7 @@ def install(
 
 
 @models.command()
-def show(*, state_dir: StateDir, as_json: AsJson = False) -> None:
+def show(*, state_dir: AgentStateDir, as_json: AsJson = False) -> None:
     """Show what lies in the slots, and what became of the last trial."""
     from trap_agent.report import print_slots
     from trap_agent.slots import SlotFolder
@@ -46,7 +48,7 @@ def show(*, state_dir: StateDir, as_json: AsJson = False) -> None:
 
 
 @models.command()
-def rollback(*, state_dir: StateDir) -> None:
+def rollback(*, state_dir: AgentStateDir) -> None:
     """Return to the bundle before, from the agent's next start on."""
     from trap_agent.slots import SlotFolder, roll_back
 

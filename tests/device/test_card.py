@@ -10,7 +10,7 @@ from trap_agent.card.apply import Board, apply, own_name
 from trap_agent.card.condition import Code, Condition, of_card, of_delivery, of_wifi, shown, status_text
 from trap_agent.card.derive import NOWHERE, TIME_SERVERS, derive
 from trap_agent.card.light import pattern
-from trap_agent.card.watch import STEADY_S, Notes, look
+from trap_agent.card.watch import AGAIN_S, STEADY_S, Notes, look
 from trap_agent.runfiles import LINK_FILE, PICTURES_FILE, LinkFile, PicturesFile, run_folder
 from trap_agent.settings import AgentSettings, load_settings
 from trap_contract.card import Card, Wifi, read_card
@@ -176,7 +176,16 @@ def test_the_card_is_written_only_when_a_condition_lasts():
     assert not notes.due("b", STEADY_S)
     assert not notes.due("b", STEADY_S + 1)
     assert notes.due("b", 2 * STEADY_S)
-    assert not notes.due("b", 9 * STEADY_S)
+    notes.written("b")
+    assert not notes.due("b", 9 * AGAIN_S)
+
+
+def test_a_card_that_could_not_be_written_is_tried_again():
+    notes = Notes()
+    notes.due("a", 0)
+    assert notes.due("a", STEADY_S)
+    assert not notes.due("a", STEADY_S + AGAIN_S - 1)
+    assert notes.due("a", STEADY_S + AGAIN_S)
 
 
 def test_the_status_names_trap_version_code_and_every_part():

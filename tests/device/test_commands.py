@@ -116,6 +116,13 @@ def test_a_threshold_above_every_score_counts_nothing(invoke, bundle, tmp_path):
     assert json.loads(out)["counts"]["Female"] == 0
 
 
+def test_outbox_is_found_where_the_agent_s_environment_says(invoke, tmp_path, monkeypatch):
+    with opened(tmp_path) as outbox:
+        outbox.store(draft())
+    monkeypatch.setenv("TRAP_STATE_DIR", str(tmp_path))
+    assert json.loads(invoke("outbox", "--json")[1])["boots"][0]["pending"] == 1
+
+
 def test_outbox_accounts_for_every_window(invoke, tmp_path):
     with opened(tmp_path) as outbox:
         for _ in range(3):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import random
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,12 @@ class Stage:
     def status(self, guest: Guest) -> str:
         """What stands in trap-status.txt."""
         return guest.sh("cat /boot/firmware/trap-status.txt").replace("\r", "")
+
+    def await_status(self, guest: Guest, words: str, limit_s: float) -> str:
+        """Wait until trap-status.txt says it, in any case; its text. Raises GuestError with what it says instead."""
+        file = "/boot/firmware/trap-status.txt"
+        guest.wait(f"grep -qi {shlex.quote(words)} {file} || {{ cat {file}; false; }}", limit_s)
+        return self.status(guest)
 
     def healthy(self, guest: Guest) -> None:
         """No unit failed, no ordering cycle, the system is read-only."""

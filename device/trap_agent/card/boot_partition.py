@@ -31,7 +31,7 @@ def read_folder(folder: Path) -> tuple[Card, dict[str, bytes]]:
 
 
 def write_status(folder: Path, text: str) -> bool:
-    """Put the text into the card's status file if it says something else; whether it was written.
+    """Put the text into the card's status file if it says something else; whether it stands there now.
 
     A partition that is mounted read-only is opened for this one write. A card that can't be written is only logged:
     the light still tells.
@@ -40,7 +40,7 @@ def write_status(folder: Path, text: str) -> bool:
     data = text.replace("\n", "\r\n").encode()
     try:
         if file.exists() and file.read_bytes() == data:
-            return False
+            return True
         with _writable(folder):
             draft = file.with_suffix(".new")
             draft.write_bytes(data)
@@ -48,7 +48,7 @@ def write_status(folder: Path, text: str) -> bool:
             os.fsync(handle)
             os.close(handle)
             draft.replace(file)
-    except (OSError, subprocess.CalledProcessError) as error:
+    except OSError as error:
         log.warning("the card can't be written", file=str(file), error=str(error))
         return False
     return True
@@ -75,4 +75,12 @@ def _writable(folder: Path) -> Iterator[None]:
 
 
 def _remount(folder: Path, mode: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True, capture_output=True)
+    """Raises OSError with what `mount` says.
+
+    Without a record of it (-n) in /run/mount: that would be given an owner, which the unit may not do.
+    """
+    done = subprocess.run(
+        ["mount", "-n", "-o", f"remount,{mode}", str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise OSError(done.stderr.strip() or f"mount ended with {done.returncode}")

@@ -21,24 +21,30 @@ from trap_agent.runfiles import LINK_FILE, PICTURES_FILE
 EVERY_S = 5.0
 STEADY_S = 30.0
 """The card is written only once a condition has lasted so long: each write wears it, and moments say little."""
+AGAIN_S = 600.0
+"""A card that could not be written is tried again after so long."""
 
 
 @dataclass(slots=True)
 class Notes:
     """Decides when a text is worth a write; pure."""
 
-    written: str = ""
+    _written: str = ""
     _seen: str = ""
-    _since_s: float = 0.0
+    _due_s: float = 0.0
 
     def due(self, text: str, now_s: float) -> bool:
-        """Whether the text is new, and has not changed for STEADY_S."""
+        """Whether the text is new, and has not changed for STEADY_S; once more each AGAIN_S until it is written."""
         if text != self._seen:
-            self._seen, self._since_s = text, now_s
-        if text == self.written or now_s - self._since_s < STEADY_S:
+            self._seen, self._due_s = text, now_s + STEADY_S
+        if text == self._written or now_s < self._due_s:
             return False
-        self.written = text
+        self._due_s = now_s + AGAIN_S
         return True
+
+    def written(self, text: str) -> None:
+        """It stands on the card."""
+        self._written = text
 
 
 def look(board: Board, agent_run: Path) -> tuple[str, list[Condition]]:
@@ -70,6 +76,7 @@ def watch(board: Board, agent_run: Path, monotonic_s: Callable[[], float], stop:
         _tell(board, parts)
         text = status_text(name, version("zancudo"), parts)
         if notes.due(text, monotonic_s()) and write_status(board.card, text):
+            notes.written(text)
             log.info("told on the card", code=int(shown(parts)))
         stop.wait(EVERY_S)
 
