@@ -2,11 +2,14 @@ import json
 import os
 import stat
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from trap_agent.card.apply import Board, apply, own_name
+from trap_agent.card.boot_partition import write_status
 from trap_agent.card.condition import Code, Condition, of_card, of_delivery, of_wifi, shown, status_text
 from trap_agent.card.derive import NOWHERE, TIME_SERVERS, derive
 from trap_agent.card.light import pattern
@@ -113,6 +116,18 @@ def test_a_status_that_says_the_same_is_not_written_again(board):
     before = (board.card / "trap-status.txt").stat().st_mtime_ns
     put(board, CARD)
     assert (board.card / "trap-status.txt").stat().st_mtime_ns == before
+
+
+def test_a_card_that_can_t_be_opened_for_writing_is_logged_with_what_mount_says(board, tmp_path, monkeypatch):
+    tool = tmp_path / "bin" / "mount"
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/sh\necho "mount: $*: not permitted" >&2\nexit 1\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("os.statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with capture_logs() as logs:
+        assert not write_status(board.card, "light code 4")
+    assert logs[0]["error"] == f"mount: -n -o remount,rw {board.card}: not permitted"
 
 
 def test_a_stock_system_keeps_its_own_network(board):
