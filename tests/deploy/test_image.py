@@ -1,7 +1,10 @@
 import json
+import lzma
+import random
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -10,6 +13,7 @@ from trap_contract.card import read_card
 from trap_contract.errors import ConfigError
 from trap_deploy.boot.machine import Card
 from trap_deploy.boot.ntp import reply
+from trap_deploy.image import artefacts
 from trap_deploy.image.base import Base, make_base
 from trap_deploy.image.boot_files import collect
 from trap_deploy.image.contents import Package, as_sbom, parse_status
@@ -28,6 +32,32 @@ def has(*tools: str) -> bool:
 needs_tools = pytest.mark.skipif(
     not has("mke2fs", "mkfs.vfat", "mcopy", "sfdisk"), reason="needs e2fsprogs, dosfstools, mtools and fdisk"
 )
+
+
+@given(st.binary(min_size=1, max_size=20_000), st.binary(min_size=1, max_size=20_000))
+def test_a_packed_image_is_the_image_and_keeps_its_own_pieces_alone(first, second):
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artefacts, "PIECE", 4096)
+        image, packed, kept = (Path(name, part) for part in ("image", "image.xz", "kept"))
+        for content in (first, second):
+            image.write_bytes(content)
+            artefacts.pack_pieces(image, packed, kept)
+            assert lzma.decompress(packed.read_bytes()) == content
+            assert len(list(kept.iterdir())) <= -(-len(content) // 4096)
+
+
+def test_only_the_pieces_of_an_image_that_changed_are_packed_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefacts, "PIECE", 4096)
+    image, packed, kept = tmp_path / "image", tmp_path / "image.xz", tmp_path / "kept"
+    image.write_bytes(random.Random(1).randbytes(5 * 4096))
+    artefacts.pack_pieces(image, packed, kept)
+    before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    with image.open("r+b") as file:
+        file.write(b"changed")
+    artefacts.pack_pieces(image, packed, kept)
+    after = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert len(before.items() & after.items()) == 4
+    assert len(after) == 5
 
 
 @given(st.builds(Layout, *(st.integers(least, 5000) for least in (33, 1, 8, 1))) | st.just(Layout()))

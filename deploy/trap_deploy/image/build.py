@@ -20,7 +20,7 @@ from trap_deploy.image.rootfs import SITE_PACKAGES, Tree, install_agent, lay_ove
 
 MOST_ROOT_BYTES = 1_200_000_000
 MOST_PACKED_BYTES = 400_000_000
-_TOOLS = ("tar", "mke2fs", "mkfs.vfat", "mcopy", "sfdisk", "bmaptool", "xz", "systemctl", "chroot")
+_TOOLS = ("tar", "mke2fs", "mkfs.vfat", "mcopy", "sfdisk", "bmaptool", "systemctl", "chroot")
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def build_image(repository: Path, out: Path, cache: Path, mirrors: Mirrors, *, f
     image = out / f"zancudo-trap-{version('zancudo')}-arm64{'-csi' if is_csi else ''}.img"
     _write(tree, image, layout, is_csi=is_csi)
     steps.begin("pack")
-    packed = pack(image)
+    packed = pack(image, cache / f"packed-{flavour}")
     steps.begin("describe")
     _describe(image, packed, packages, epoch)
     steps.end()
