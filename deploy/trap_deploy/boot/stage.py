@@ -24,6 +24,7 @@ BOOT_S: Final = 900.0
 CARD_MIB: Final = 3072
 AGENT: Final = "/opt/zancudo/bin/trap-agent"
 STATE: Final = "/var/lib/trap"
+STATUS: Final = "/boot/firmware/trap-status.txt"
 
 
 class ScenarioError(ZancudoError):
@@ -66,12 +67,16 @@ class Stage:
         """Wait until the agent runs."""
         guest.wait("systemctl is-active trap-agent", limit_s)
 
+    def await_held(self, guest: Guest, least: int, limit_s: float) -> None:
+        """Wait until the agent holds so many windows that nobody has acknowledged."""
+        guest.wait(_most_held(f">= {least}"), limit_s)
+
     def settle(self, guest: Guest) -> Balance:
         """Let the agent deliver what it holds, and hold both books against each other. Raises ScenarioError."""
         guest.sh("systemctl start trap-agent", 400)
-        guest.wait(_nothing_held(), 900, 5)
+        guest.wait(_most_held("== 0"), 900, 5)
         guest.sh("systemctl stop trap-agent", 200)
-        guest.wait(_nothing_held(), 60)
+        guest.wait(_most_held("== 0"), 60)
         result = balance(json.loads(guest.sh(_books())), self.site.check())
         self.notes["balance"] = f"{result.issued} issued, {result.stored} stored, {result.missing} missing"
         self.expect(result.is_even, f"every window is stored exactly once: {result}")
@@ -79,12 +84,11 @@ class Stage:
 
     def status(self, guest: Guest) -> str:
         """What stands in trap-status.txt."""
-        return guest.sh("cat /boot/firmware/trap-status.txt").replace("\r", "")
+        return guest.sh(f"cat {STATUS}").replace("\r", "")
 
     def await_status(self, guest: Guest, words: str, limit_s: float) -> str:
         """Wait until trap-status.txt says it, in any case; its text. Raises GuestError with what it says instead."""
-        file = "/boot/firmware/trap-status.txt"
-        guest.wait(f"grep -qi {shlex.quote(words)} {file} || {{ cat {file}; false; }}", limit_s)
+        guest.wait(f"grep -qi {shlex.quote(words)} {STATUS} || {{ cat {STATUS}; false; }}", limit_s)
         return self.status(guest)
 
     def healthy(self, guest: Guest) -> None:
@@ -104,9 +108,10 @@ def _books() -> str:
     return f"{AGENT} outbox --state-dir {STATE} --json"
 
 
-def _nothing_held() -> str:
-    count = "import json,sys; sys.exit(any(boot['pending'] for boot in json.load(sys.stdin)['boots']))"
-    return f'{_books()} | /usr/bin/python3 -c "{count}"'
+def _most_held(compared: str) -> str:
+    """A shell line that succeeds when the most windows held of one start of the agent compare so."""
+    most = "max((boot['pending'] for boot in json.load(sys.stdin)['boots']), default=0)"
+    return f'{_books()} | /usr/bin/python3 -c "import json,sys; sys.exit(not {most} {compared})"'
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Without a broker the trap counts and says so; once it is there, everything is stored once."""
 
-from trap_deploy.boot.stage import AGENT, STATE, Stage
+from trap_deploy.boot.stage import Stage
 
 
 def run(stage: Stage) -> None:
@@ -8,7 +8,7 @@ def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
     stage.counting(guest)
-    guest.wait(f"{AGENT} outbox --state-dir {STATE} --json | grep -Eq '\"pending\": *([3-9]|[1-9][0-9])'", 900)
+    stage.await_held(guest, 3, 900)
     guest.wait("grep -q '\"code\": 4' /run/zancudo/condition.json", 120)
     stage.notes["status"] = stage.await_status(guest, "can't be reached", 300)
     stage.site.start()

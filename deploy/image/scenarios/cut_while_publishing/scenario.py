@@ -2,7 +2,7 @@
 
 import time
 
-from trap_deploy.boot.stage import AGENT, STATE, Stage
+from trap_deploy.boot.stage import Stage
 
 
 def run(stage: Stage) -> None:
@@ -10,7 +10,7 @@ def run(stage: Stage) -> None:
     stage.provision()
     guest = stage.boot()
     stage.counting(guest)
-    guest.wait(f"{AGENT} outbox --state-dir {STATE} --json | grep -Eq '\"pending\": *([4-9]|[1-9][0-9])'", 1200)
+    stage.await_held(guest, 4, 1200)
     stage.site.start()
     deadline = time.monotonic() + 300
     while int(stage.site.check()["stored"]) < 1 and time.monotonic() < deadline:

@@ -1,6 +1,6 @@
 """A trap that has no name and no broker starts, says so, and keeps its windows; completed, it delivers."""
 
-from trap_deploy.boot.stage import AGENT, STATE, Stage
+from trap_deploy.boot.stage import Stage
 
 
 def run(stage: Stage) -> None:
@@ -9,8 +9,7 @@ def run(stage: Stage) -> None:
     stage.counting(guest)
     status = stage.status(guest)
     stage.expect("trap is not set" in status and "broker is not set" in status, "both are named")
-    held = f"{AGENT} outbox --state-dir {STATE} --json | grep -q '\"pending\": *[1-9]'"
-    guest.wait(held, 900)
+    stage.await_held(guest, 1, 900)
     stage.healthy(guest)
     guest.power_off()
     text = (stage.scenario / "trap.toml").read_text()
